@@ -1,0 +1,151 @@
+/**
+ * What the host and the capsule say to each other, over the stdin and stdout of
+ * one exec (host side) and the Unix socket `/jackin/run/capsule.sock` (inside).
+ *
+ * A frame is one byte of type, four bytes of payload length (big endian), and
+ * the payload: JSON for control frames, raw bytes for data frames.
+ */
+export const PROTOCOL_VERSION = 1;
+
+/** A larger frame is refused; bulk data is sent as many frames. */
+export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+
+export const FrameType = {
+  /** host → capsule, JSON {@link LaunchRequest}: set the home up, then start the first session. */
+  launch: 0x01,
+  /** host → capsule, JSON {@link AttachRequest}: join a session that runs. */
+  attach: 0x02,
+  /** host → capsule, bytes for the session's input. */
+  input: 0x03,
+  /** host → capsule, JSON {@link TerminalSize}. */
+  resize: 0x04,
+  /** host → capsule, empty: end of the session's input (pipes only). */
+  inputEnd: 0x05,
+  /** host → capsule, JSON {@link SignalRequest}: for the session's process group. */
+  signal: 0x06,
+  /** host → capsule, empty: leave; the session lives on. */
+  detach: 0x07,
+  /** host → capsule, empty: ask for a {@link SessionList}. */
+  list: 0x08,
+  /** capsule → host, JSON {@link Welcome}: always the first frame. */
+  welcome: 0x81,
+  /** capsule → host, JSON {@link SetupReport}: the home is ready. */
+  ready: 0x82,
+  /** capsule → host, JSON {@link SessionInfo}: the session runs, and this connection is attached to it. */
+  started: 0x83,
+  /** capsule → host, bytes of the terminal, or of stdout when the session runs on pipes. */
+  output: 0x84,
+  /** capsule → host, bytes of stderr (pipes only). */
+  errorOutput: 0x85,
+  /** capsule → host, JSON {@link SessionExit}. */
+  exited: 0x86,
+  /** capsule → host, JSON {@link CapsuleFailure}: the request was refused; the connection ends. */
+  failed: 0x87,
+  /** capsule → host, JSON {@link SessionList}. */
+  sessions: 0x88,
+} as const;
+
+export type FrameType = (typeof FrameType)[keyof typeof FrameType];
+
+export interface TerminalSize {
+  cols: number;
+  rows: number;
+}
+
+/** How one agent's login gets into the home of the container. */
+export interface AgentSetup {
+  slug: string;
+  mode: 'sync' | 'api_key' | 'oauth_token' | 'ignore';
+  /** Only with `api_key`, for agents that need a provider entry: where the key is good for. Never the key. */
+  provider?: { baseUrl: string; model: string; contextSize: number };
+}
+
+export interface SetupRequest {
+  /** Container path in which sessions start; the agents are told to trust it. */
+  workdir: string;
+  /** Every agent that the role supports, not only the one that is launched. */
+  agents: AgentSetup[];
+}
+
+export interface SessionRequest {
+  /** Slug of the agent. */
+  agent: string;
+  /** Program and arguments. Never holds a secret. */
+  argv: string[];
+  cwd: string;
+  /** `pty`: a terminal. `pipe`: stdout and stderr byte for byte. */
+  io: 'pty' | 'pipe';
+  /** Needed with `pty`. */
+  size?: TerminalSize;
+  /** Environment for every session of the instance. May hold secrets: memory only. */
+  env: Record<string, string>;
+  /** Environment for sessions of one agent only, by slug: its keys. Memory only. */
+  keys: Record<string, Record<string, string>>;
+}
+
+export interface LaunchRequest {
+  setup: SetupRequest;
+  session: SessionRequest;
+  /** The host leaves right after `started`. */
+  detached: boolean;
+}
+
+export interface AttachRequest {
+  /** Without it: the session that the launch started. */
+  session?: string;
+  size: TerminalSize;
+}
+
+export interface SignalRequest {
+  signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGKILL';
+}
+
+export interface SessionInfo {
+  /** Short name, unique in the instance, such as `kimi-1`. */
+  id: string;
+  agent: string;
+  state: 'running' | 'exited';
+  /** Exit code as a shell would give it: 128 + n for signal n. Only when exited. */
+  code?: number;
+  clients: number;
+  io: 'pty' | 'pipe';
+}
+
+export interface SessionList {
+  sessions: SessionInfo[];
+}
+
+export interface Welcome {
+  protocol: number;
+  sessions: SessionInfo[];
+}
+
+/** What became of each agent's login when handoff and home were reconciled. */
+export interface LoginOutcome {
+  slug: string;
+  /**
+   * `handoff`: the host's login was taken. `home`: the one in the container was kept.
+   * `same`: nothing to do. `none`: there is no login. `removed`: files that jackin
+   * had placed are gone (mode left `sync`). `provider`: set up to read a key.
+   */
+  outcome: 'handoff' | 'home' | 'same' | 'none' | 'removed' | 'provider';
+  /** One line for a person: what was decided and why. Never a secret. */
+  why: string;
+}
+
+export interface SetupReport {
+  logins: LoginOutcome[];
+}
+
+export interface SessionExit {
+  id: string;
+  code: number;
+  /** Name of the signal that ended it, such as `SIGKILL`. */
+  signal?: string;
+}
+
+export interface CapsuleFailure {
+  /** `setup`: the home could not be prepared. `agent-missing`: the program is not there. */
+  code: 'protocol' | 'setup' | 'agent-missing' | 'no-session' | 'busy';
+  message: string;
+}

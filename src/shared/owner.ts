@@ -1,0 +1,44 @@
+import { readFileSync } from 'node:fs';
+
+/**
+ * Identity of a process that owns something which must not outlive it. A pid
+ * alone is not enough: pids are used again, and start over after a reboot.
+ */
+export interface Owner {
+  pid: number;
+  /** Start time of the process in clock ticks since boot; empty where the system does not tell. */
+  started: string;
+  /** Id of this boot of the machine; empty where the system does not tell. */
+  boot: string;
+}
+
+const bootId = (): string => {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
+};
+
+/** Field 22 of /proc/<pid>/stat; the second field may hold spaces and parentheses. */
+const startTime = (pid: number): string => {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+};
+
+export const currentOwner = (): Owner => ({ pid: process.pid, started: startTime(process.pid), boot: bootId() });
+
+/** Whether that very process still runs. A process of another user counts as running. */
+export const isAlive = (owner: Owner): boolean => {
+  if (owner.boot !== bootId()) return false;
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  return owner.started === '' || startTime(owner.pid) === owner.started;
+};
