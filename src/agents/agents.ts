@@ -19,9 +19,11 @@ interface AgentRuntime {
   /** Program and first arguments inside the container; the volume is mounted at `/jackin/agents/<slug>`. */
   command: readonly string[];
   /** Lets the agent act without asking. Left out when one of `replacedBy` is passed by hand. */
-  autonomous: { flag: string; replacedBy: readonly string[] };
-  /** Flag that takes the model. */
-  modelFlag: string;
+  autonomous: { flag: string; replacedBy: readonly string[]; means: string };
+  /** What to tell a person about other ways to run it. */
+  approvalsHint: string;
+  /** Flags that take the model; the first is the one that jackin writes. */
+  modelFlags: readonly [string, ...string[]];
   /** Flag that takes one prompt; such a run is unattended by itself and excludes `autonomous`. */
   promptFlag: string;
   /** Switches off what must not happen in a container: self-update, first of all. */
@@ -38,8 +40,8 @@ export interface Agent {
   homes: readonly string[];
   /** Names below the handoff directory, and below `/jackin/`, under which its login is handed over. */
   handoffs: readonly string[];
-  /** Host variables that move the agent's home or endpoint on the host; they never reach the container. */
-  hostOnlyEnv: readonly string[];
+  /** For agents that do nothing with a key alone: the endpoint and model that it is set up for. */
+  apiKeyProvider?: { baseUrlVariable: string; baseUrl: string; model: string; contextSize: number };
   /** Undefined: known, but this version of jackin cannot start it. */
   runtime?: AgentRuntime;
 }
@@ -54,7 +56,6 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
     keys: { api_key: 'ANTHROPIC_API_KEY', oauth_token: 'CLAUDE_CODE_OAUTH_TOKEN' },
     homes: ['.claude'],
     handoffs: ['claude'],
-    hostOnlyEnv: ['CLAUDE_CONFIG_DIR'],
   },
   codex: {
     slug: 'codex',
@@ -63,7 +64,6 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
     keys: { api_key: 'OPENAI_API_KEY' },
     homes: ['.codex'],
     handoffs: ['codex'],
-    hostOnlyEnv: ['CODEX_HOME'],
   },
   amp: {
     slug: 'amp',
@@ -72,7 +72,6 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
     keys: { api_key: 'AMP_API_KEY' },
     homes: ['.local/share/amp'],
     handoffs: ['amp'],
-    hostOnlyEnv: [],
   },
   kimi: {
     slug: 'kimi',
@@ -81,12 +80,22 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
     keys: { api_key: 'KIMI_API_KEY' },
     homes: ['.kimi-code', '.kimi'],
     handoffs: ['kimi-code', 'kimi'],
-    hostOnlyEnv: ['KIMI_CODE_BASE_URL', 'KIMI_CODE_OAUTH_HOST', 'KIMI_OAUTH_HOST', 'KIMI_CODE_HOME', 'KIMI_SHARE_DIR'],
+    apiKeyProvider: {
+      baseUrlVariable: 'KIMI_BASE_URL',
+      baseUrl: 'https://api.kimi.com/coding/v1',
+      model: 'kimi-for-coding',
+      contextSize: 262_144,
+    },
     runtime: {
       package: { name: '@moonshot-ai/kimi-code', omit: ['yargs'], drop: ['dist-web/'] },
       command: ['/jackin/runtime/bin/node', KIMI_ENTRY],
-      autonomous: { flag: '--yolo', replacedBy: ['--yolo', '-y', '--auto', '--plan'] },
-      modelFlag: '--model',
+      autonomous: {
+        flag: '--yolo',
+        replacedBy: ['--yolo', '-y', '--auto', '--plan'],
+        means: 'routine actions run unasked, risky ones still ask',
+      },
+      approvalsHint: '`-- --auto` never asks',
+      modelFlags: ['--model', '-m'],
       promptFlag: '--prompt',
       env: { KIMI_CODE_NO_AUTO_UPDATE: '1' },
     },
@@ -98,7 +107,6 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
     keys: { api_key: 'OPENCODE_API_KEY' },
     homes: ['.local/share/opencode'],
     handoffs: ['opencode'],
-    hostOnlyEnv: ['XDG_DATA_HOME'],
   },
 };
 

@@ -29,12 +29,14 @@ export interface Engine {
 
   /** The subnets (CIDR) that networks of the engine already use. */
   networkSubnets(): Promise<string[]>;
-  createNetwork(spec: { name: string; labels: Labels; subnet: string }): Promise<void>;
+  /** `'overlaps'`: something else uses a part of the subnet by now, and nothing was made. */
+  createNetwork(spec: { name: string; labels: Labels; subnet: string }): Promise<'created' | 'overlaps'>;
   connectNetwork(network: string, container: string): Promise<void>;
   listNetworks(labels: Labels): Promise<{ name: string; labels: Labels }[]>;
   networkExists(name: string): Promise<boolean>;
   removeNetwork(name: string): Promise<Removal>;
 
+  /** Its id. `conflict` when the name is taken: creating under a fixed name is an engine-wide lock. */
   createContainer(spec: ContainerSpec): Promise<string>;
   startContainer(container: string): Promise<void>;
   /** Asks it to stop, kills it after `seconds`. */

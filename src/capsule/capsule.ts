@@ -1,0 +1,30 @@
+import { parseArgs } from 'node:util';
+import { prepareHome } from './home/prepare.ts';
+import { startCapsule } from './server.ts';
+
+/** The container's main process, under the engine's init. */
+const { values } = parseArgs({
+  options: {
+    run: { type: 'string', default: '/jackin/run' },
+    agents: { type: 'string', default: '/jackin/agents' },
+    home: { type: 'string', default: '/home/agent' },
+    handoff: { type: 'string', default: '/jackin/handoff' },
+    state: { type: 'string', default: '/jackin/state' },
+    'default-home': { type: 'string', default: '/jackin/default-home' },
+  },
+});
+
+process.umask(0o077);
+
+const roots = { home: values.home, handoff: values.handoff, state: values.state, defaultHome: values['default-home'] };
+const capsule = await startCapsule({
+  runDir: values.run,
+  agentsDir: values.agents,
+  home: values.home,
+  env: process.env,
+  prepareHome: (request) => prepareHome(request, roots, new Date()),
+  log: (line) => process.stderr.write(`jackin capsule: ${line.replaceAll(/\p{Cc}/gu, '?')}\n`),
+});
+process.on('SIGTERM', capsule.stop);
+process.on('SIGINT', capsule.stop);
+process.exit(await capsule.ended);

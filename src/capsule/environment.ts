@@ -1,0 +1,33 @@
+import { isAgentSlug } from '../agents/agents.ts';
+import type { SessionRequest } from './protocol.ts';
+
+/** What an image could set to make every program load code of its own, the agent first of all. */
+const LOADER_TRICKS = /^(NODE_OPTIONS|NODE_EXTRA_.*|LD_.*)$/;
+
+/** What the host sent for all sessions of the instance. Held in memory only. */
+export type HostEnvironment = Pick<SessionRequest, 'env' | 'keys'>;
+
+/**
+ * The environment of one session: the container's, what the host sent for every
+ * session, and the keys of this session's own agent, never another's.
+ */
+export const sessionEnvironment = (
+  container: NodeJS.ProcessEnv,
+  host: HostEnvironment,
+  session: Pick<SessionRequest, 'agent' | 'cwd' | 'io'>,
+  home: string,
+): Record<string, string> => {
+  const inherited = Object.entries(container).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && !LOADER_TRICKS.test(entry[0]),
+  );
+  return {
+    LANG: 'C.UTF-8',
+    ...Object.fromEntries(inherited),
+    ...host.env,
+    ...(Object.hasOwn(host.keys, session.agent) ? host.keys[session.agent] : {}),
+    ...(session.io === 'pty' ? { TERM: 'xterm-256color', COLORTERM: 'truecolor' } : {}),
+    ...(isAgentSlug(session.agent) ? { JACKIN_AGENT: session.agent } : {}),
+    HOME: home,
+    PWD: session.cwd,
+  };
+};

@@ -1,0 +1,57 @@
+import os from 'node:os';
+import type { SessionExit, SignalRequest, TerminalSize } from './protocol.ts';
+
+export interface ProcessSpec {
+  /** Absolute path of the program. */
+  file: string;
+  args: string[];
+  cwd: string;
+  env: Record<string, string>;
+}
+
+export interface ProcessEvents {
+  output: (bytes: Buffer) => void;
+  errorOutput: (bytes: Buffer) => void;
+  /** Comes once, after all output. */
+  ended: (exit: Omit<SessionExit, 'id'>) => void;
+}
+
+/** A program of a session, on a PTY or on pipes. Calls after its end do nothing. */
+export interface SessionProcess {
+  /** Calls `taken` when the bytes are on their way, or can never be. */
+  write: (bytes: Buffer, taken?: () => void) => void;
+  endInput: () => void;
+  resize: (size: TerminalSize) => void;
+  /** Stops and starts reading its output, so that it waits when its viewers cannot follow. */
+  pause: () => void;
+  resume: () => void;
+  /** To its whole process group. */
+  signal: (name: SignalRequest['signal']) => void;
+}
+
+/** The exit as a shell tells it: a killed program is never a success. */
+export const exitOf = (code: number | null, signal: number | NodeJS.Signals | null | undefined): Omit<SessionExit, 'id'> => {
+  if (!signal) return { code: code ?? 1 };
+  const signals = Object.entries(os.constants.signals);
+  const found = signals.find(([name, number]) => name === signal || number === signal);
+  return found === undefined ? { code: 128 + Number(signal) } : { code: 128 + found[1], signal: found[0] };
+};
+
+/** What a signal cannot reach any more needs none. */
+export const signalGroup = (pid: number, name: SignalRequest['signal']): void => {
+  try {
+    process.kill(-pid, name);
+  } catch {
+    // The group is gone.
+  }
+};
+
+/** Starts a program with the umask that people expect; the capsule's own is stricter. Starting must be synchronous. */
+export const withSessionUmask = <T>(start: () => T): T => {
+  const own = process.umask(0o022);
+  try {
+    return start();
+  } finally {
+    process.umask(own);
+  }
+};

@@ -1,0 +1,94 @@
+import { decodeJson, type Frame } from './frames.ts';
+import type { AttachRequest, LaunchRequest, SessionRequest, SignalRequest, TerminalSize } from './protocol.ts';
+
+/**
+ * The JSON of control frames, checked by hand: the capsule carries no schema
+ * library. What is wrong is named by its place and never quoted, since these
+ * frames carry keys.
+ */
+const fail = (what: string): never => {
+  throw new TypeError(what);
+};
+
+type Json = Record<string, unknown>;
+
+const object = (value: unknown, name: string): Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : fail(`${name} is not an object`);
+
+/** Without NUL: the system's interfaces would cut the text there. */
+const text = (value: unknown, name: string): string =>
+  typeof value === 'string' && !value.includes('\0') ? value : fail(`${name} is not a string without NUL`);
+
+const path = (value: unknown, name: string): string => {
+  const found = text(value, name);
+  return found.startsWith('/') ? found : fail(`${name} is not an absolute path`);
+};
+
+const oneOf = <T extends string>(value: unknown, allowed: readonly T[], name: string): T =>
+  allowed.find((entry) => entry === value) ?? fail(`${name} is none of ${allowed.join(', ')}`);
+
+const environment = (value: unknown, name: string): Record<string, string> => {
+  for (const [key, entry] of Object.entries(object(value, name))) {
+    if (key === '' || /[=\0]/.test(key)) fail(`${name} has a name that no environment can hold`);
+    text(entry, `a value of ${name}`);
+  }
+  return value as Record<string, string>;
+};
+
+const MAX_CELLS = 2000;
+
+/** Within what a terminal can be: a screen model of a billion cells would end the capsule. */
+const size = (value: unknown, name: string): TerminalSize => {
+  const { cols, rows } = object(value, name);
+  const fits = (cells: unknown) => Number.isInteger(cells) && Number(cells) >= 1 && Number(cells) <= MAX_CELLS;
+  if (!fits(cols) || !fits(rows)) fail(`${name} is not a terminal's size`);
+  // The screen model has no narrower one.
+  return { cols: Math.max(2, Number(cols)), rows: Number(rows) };
+};
+
+const session = (value: unknown): SessionRequest => {
+  const found = object(value, 'session');
+  const agent = text(found['agent'], 'session.agent');
+  if (!/^[a-z][a-z0-9-]*$/.test(agent)) fail('session.agent is not a slug');
+  const argv = found['argv'];
+  if (!Array.isArray(argv) || argv.length === 0) return fail('session.argv is not a list of words');
+  const keys = object(found['keys'], 'session.keys');
+  for (const entry of Object.values(keys)) environment(entry, 'an entry of session.keys');
+  return {
+    agent,
+    argv: argv.map((word) => text(word, 'a word of session.argv')),
+    cwd: path(found['cwd'], 'session.cwd'),
+    io: oneOf(found['io'], ['pty', 'pipe'], 'session.io'),
+    ...(found['size'] === undefined ? {} : { size: size(found['size'], 'session.size') }),
+    env: environment(found['env'], 'session.env'),
+    keys: keys as SessionRequest['keys'],
+  };
+};
+
+/** Throws a TypeError or SyntaxError that says what is wrong, as all functions here do. */
+export const readLaunch = (frame: Frame): LaunchRequest => {
+  const found = object(decodeJson(frame), 'the launch request');
+  const setup = object(found['setup'], 'setup');
+  path(setup['workdir'], 'setup.workdir');
+  const agents = setup['agents'];
+  if (!Array.isArray(agents)) return fail('setup.agents is not a list');
+  for (const agent of agents) text(object(agent, 'an entry of setup.agents')['slug'], 'a slug of setup.agents');
+  return {
+    setup: setup as unknown as LaunchRequest['setup'],
+    session: session(found['session']),
+    detached: found['detached'] === true,
+  };
+};
+
+export const readAttach = (frame: Frame): AttachRequest => {
+  const found = object(decodeJson(frame), 'the attach request');
+  return {
+    ...(found['session'] === undefined ? {} : { session: text(found['session'], 'session') }),
+    size: size(found['size'], 'size'),
+  };
+};
+
+export const readSize = (frame: Frame): TerminalSize => size(decodeJson(frame), 'the size');
+
+export const readSignal = (frame: Frame): SignalRequest['signal'] =>
+  oneOf(object(decodeJson(frame), 'the signal request')['signal'], ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGKILL'], 'signal');

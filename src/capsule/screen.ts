@@ -1,0 +1,51 @@
+import { SerializeAddon } from '@xterm/addon-serialize';
+import { Terminal } from '@xterm/headless';
+import { trackModes } from './screen-modes.ts';
+import type { TerminalSize } from './protocol.ts';
+
+const SCROLLBACK_LINES = 1000;
+
+/** What a terminal that came later must be shown. */
+export interface Screen {
+  /** Bytes that the model has not worked off yet. */
+  backlog: () => number;
+  /** Whether the session has written anything at all. */
+  blank: () => boolean;
+  write: (bytes: Buffer) => void;
+  resize: (size: TerminalSize) => void;
+  /** Calls back, exactly between what was written before and after this call, with the picture at that point. */
+  picture: (show: (picture: Buffer) => void) => void;
+}
+
+/** A terminal that nobody looks at. `answer` gets its replies to the program's questions (DA, DSR and the like). */
+export const createScreen = (size: TerminalSize, answer: (reply: string) => void): Screen => {
+  const terminal = new Terminal({ ...size, scrollback: SCROLLBACK_LINES, allowProposedApi: true });
+  const serializer = new SerializeAddon();
+  terminal.loadAddon(serializer);
+  const modes = trackModes(terminal);
+  terminal.onData(answer);
+  let backlog = 0;
+  let blank = true;
+  return {
+    backlog: () => backlog,
+    blank: () => blank,
+    write: (bytes) => {
+      blank = false;
+      backlog += bytes.byteLength;
+      terminal.write(bytes, () => {
+        backlog -= bytes.byteLength;
+      });
+    },
+    resize: ({ cols, rows }) => terminal.resize(cols, rows),
+    picture: (show) => {
+      // The model works its queue off in order, so the callback of an empty write marks this point.
+      terminal.write('', () => {
+        const picture = clearScreen(terminal.rows) + modes.before() + serializer.serialize() + modes.after();
+        show(Buffer.from(picture));
+      });
+    },
+  };
+};
+
+/** Pushes what the viewer's terminal shows into its scrollback, instead of wiping it, and starts at the top. */
+const clearScreen = (rows: number): string => `\x1b[${rows};1H${'\n'.repeat(rows)}\x1b[H\x1b[J`;

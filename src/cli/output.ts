@@ -1,0 +1,46 @@
+import { styleText } from 'node:util';
+import type { Deps } from '../launch/deps.ts';
+import { JackinError, messageOf } from '../shared/errors.ts';
+
+export type Format = 'human' | 'json';
+
+/** Version of the envelope around every JSON result and error. */
+const SCHEMA_VERSION = 'v1';
+
+/** Prints a result: the data in its envelope, or its human form. Only results go to stdout. */
+export const printResult = (deps: Deps, format: Format, data: unknown, human: () => string): void => {
+  const text = format === 'json' ? JSON.stringify({ schema_version: SCHEMA_VERSION, data }, null, 2) : human();
+  if (text !== '') deps.stdout.write(`${text}\n`);
+};
+
+/** Says something of jackin's own, on stderr. */
+export const say = (deps: Deps, line: string): void => {
+  deps.stderr.write(`${line}\n`);
+};
+
+const paint = (deps: Deps, style: 'red' | 'dim', text: string): string =>
+  deps.stderr.isTTY && !deps.env.NO_COLOR ? styleText(style, text, { validateStream: false }) : text;
+
+/** Prints what went wrong and returns the exit code. A bug shows its stack only with JACKIN_DEBUG. */
+export const reportError = (deps: Deps, format: Format, error: unknown): number => {
+  const known = error instanceof JackinError;
+  const code = known ? error.code : 'failed';
+  const exitCode = known ? error.exitCode : 1;
+  const message = known ? error.message : `unexpected: ${messageOf(error).slice(0, 500)}`;
+  const hint = known ? error.hint : 'this is a bug in jackin; JACKIN_DEBUG=1 shows where it happened';
+  if (format === 'json') {
+    const body = { code, message, hint: hint ?? null, exit_code: exitCode, origin: 'jackin' };
+    deps.stdout.write(`${JSON.stringify({ schema_version: SCHEMA_VERSION, error: body }, null, 2)}\n`);
+  } else {
+    deps.stderr.write(`${paint(deps, 'red', 'error:')} ${message}\n`);
+    if (hint !== undefined) deps.stderr.write(`${paint(deps, 'dim', 'hint:')} ${hint}\n`);
+  }
+  if (deps.env.JACKIN_DEBUG === '1' && error instanceof Error) deps.stderr.write(`${error.stack}\n`);
+  return exitCode;
+};
+
+/** Rows of cells as aligned columns. */
+export const table = (rows: string[][]): string => {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+};

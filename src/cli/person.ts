@@ -1,0 +1,55 @@
+import type { Terminal } from '../docker/terminal.ts';
+import type { Deps } from '../launch/deps.ts';
+import { JackinError } from '../shared/errors.ts';
+import type { ProgressEvent } from '../shared/progress.ts';
+
+/** The operator's terminal, for an attached session. */
+export const terminalOf = ({ stdin, stdout }: Deps): Terminal => {
+  if (!stdin.isTTY || stdin.setRawMode === undefined) {
+    throw new JackinError('usage', 'there is no terminal to attach to', { hint: 'run the command in a terminal' });
+  }
+  return { input: stdin as Terminal['input'], output: stdout };
+};
+
+/** Asks yes or no, default no. Undefined when there is nobody to ask. */
+export const confirmer = (deps: Deps): ((question: string) => Promise<boolean>) | undefined => {
+  if (!deps.stdin.isTTY || !deps.stderr.isTTY) return undefined;
+  return async (question) => {
+    const { confirm, isCancel } = await import('@clack/prompts');
+    const answer = await confirm({
+      message: question,
+      initialValue: false,
+      input: deps.stdin as never,
+      output: deps.stderr as never,
+      signal: deps.signal,
+    });
+    if (isCancel(answer)) throw new JackinError('interrupted', 'cancelled');
+    return answer;
+  };
+};
+
+const WIDTH = 100;
+
+/**
+ * Prints progress on stderr: on a terminal one line that is written over, else a
+ * line whenever the step or its message changes.
+ */
+export const progressPrinter = (deps: Deps): { report: (event: ProgressEvent) => void; end: () => void } => {
+  const live = deps.stderr.isTTY === true;
+  let open = false;
+  let last = '';
+  const report = ({ step, message }: ProgressEvent): void => {
+    // Build output may hold control sequences; they have no business on the operator's screen.
+    const line = `${step.padEnd(10)} ${message}`.replaceAll(/\p{Cc}+/gu, ' ').trimEnd();
+    if (line === last) return;
+    last = line;
+    if (live) deps.stderr.write(`\r\u001b[K${line.slice(0, Math.min(WIDTH, (deps.stdout.columns ?? WIDTH) - 1))}`);
+    else deps.stderr.write(`${line}\n`);
+    open = live;
+  };
+  const end = (): void => {
+    if (open) deps.stderr.write('\r\u001b[K');
+    open = false;
+  };
+  return { report, end };
+};

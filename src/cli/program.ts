@@ -1,0 +1,88 @@
+import { Command, CommanderError } from '@commander-js/extra-typings';
+import type { Deps } from '../launch/deps.ts';
+import { JackinError } from '../shared/errors.ts';
+import { configCommand } from './config.ts';
+import { ejectCommand, purgeCommand } from './eject.ts';
+import { hardlineCommand } from './hardline.ts';
+import { loadCommand } from './load.ts';
+import type { Context } from './options.ts';
+import { type Format, reportError } from './output.ts';
+import { prewarmCommand } from './prewarm.ts';
+import { statusCommand } from './status.ts';
+import { workspaceCommand } from './workspace.ts';
+
+/** The whole command line. Runners, and with them Docker, are loaded only when a command runs. */
+export const buildProgram = (context: Context): Command => {
+  const { deps } = context;
+  const program = new Command('jackin')
+    .description('Run an AI coding agent at full speed inside an isolated container, already logged in, with exactly the files it may see.')
+    .version(deps.version)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ jackin load agent-smith                       this directory, Kimi in your terminal
+  $ jackin load agent-smith ~/app --prompt "explain this repo"
+  $ jackin load agent-smith --detach              start, print the instance id, return
+  $ jackin eject agent-smith && jackin purge agent-smith
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 configuration invalid, 4 credential missing or dead,
+5 engine unreachable or too old, 6 consent needed, 7 not found, 8 conflict, 130 interrupted.
+The agent's own code is passed through for --prompt and attached sessions.`,
+    );
+  for (const command of [
+    loadCommand(context),
+    hardlineCommand(context),
+    statusCommand(context),
+    ejectCommand(context),
+    purgeCommand(context),
+    prewarmCommand(context),
+    workspaceCommand(context),
+    configCommand(context),
+  ]) {
+    program.addCommand(command);
+  }
+  const configure = (command: Command): void => {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => void deps.stdout.write(text),
+      writeErr: (text) => void deps.stderr.write(text),
+    });
+    command.showSuggestionAfterError();
+    for (const child of command.commands) configure(child as Command);
+  };
+  configure(program);
+  return program;
+};
+
+/** Splits at the first `--`: what follows is the agent's. */
+const splitArguments = (argv: string[]): { own: string[]; passed: string[] } => {
+  const at = argv.indexOf('--');
+  return at === -1 ? { own: argv, passed: [] } : { own: argv.slice(0, at), passed: argv.slice(at + 1) };
+};
+
+const wantedFormat = (argv: string[]): Format => {
+  const at = argv.indexOf('--format');
+  return argv.includes('--format=json') || (at !== -1 && argv[at + 1] === 'json') ? 'json' : 'human';
+};
+
+/** Runs one command line. Never throws; the result is the exit code. */
+export const runCli = async (argv: string[], deps: Deps): Promise<number> => {
+  const { own, passed } = splitArguments(argv);
+  let exitCode = 0;
+  const program = buildProgram({ deps, passedArguments: passed, exit: (code) => (exitCode = code) });
+  if (own.length === 0) {
+    deps.stdout.write(program.helpInformation());
+    return 0;
+  }
+  try {
+    await program.parseAsync(own, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // commander has printed its own message; a request for help or the version is not a failure.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (deps.signal.aborted && !(error instanceof JackinError && error.code !== 'interrupted')) {
+      return reportError(deps, wantedFormat(own), new JackinError('interrupted', 'interrupted; what this command had started is undone'));
+    }
+    return reportError(deps, wantedFormat(own), error);
+  }
+};

@@ -1,0 +1,31 @@
+import { Command } from '@commander-js/extra-typings';
+import type { Deps } from '../launch/deps.ts';
+import { type Context, formatOption } from './options.ts';
+import { type Format, printResult, table } from './output.ts';
+
+const status = async (format: Format, deps: Deps): Promise<void> => {
+  const { openInstances } = await import('../launch/open-instances.ts');
+  const { stateOf } = await import('../instances/find.ts');
+  const { instances } = await openInstances(deps);
+  const data = instances.map((instance) => ({
+    instance_id: instance.id,
+    container: instance.container,
+    role: instance.role,
+    workspace: instance.workspace,
+    agent: instance.record?.agent ?? null,
+    state: stateOf(instance),
+    created_at: instance.record?.created_at ?? null,
+  }));
+  printResult(deps, format, { instances: data }, () => {
+    if (data.length === 0) return 'no instances';
+    const rows = data.map((row) => [row.instance_id, row.state, row.role, row.agent ?? '-', row.workspace ?? '-', row.created_at ?? '-']);
+    return table([['ID', 'STATE', 'ROLE', 'AGENT', 'WORKSPACE', 'CREATED'], ...rows]);
+  });
+};
+
+export const statusCommand = (context: Context) =>
+  new Command('status')
+    .alias('ps')
+    .summary('list the instances')
+    .addOption(formatOption())
+    .action((flags) => status(flags.format, context.deps));

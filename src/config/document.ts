@@ -1,0 +1,135 @@
+import { parse, TomlError } from 'smol-toml';
+import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
+import type { Problem } from './problems.ts';
+
+export type KeyPath = readonly (string | number)[];
+
+export interface Position {
+  line: number;
+  column: number;
+}
+
+/** A TOML file that was read: its value, and where in the text each key stands. */
+export interface TomlDocument {
+  file: string;
+  text: string;
+  value: Record<string, unknown>;
+  /** Position of a key, or of the nearest ancestor that stands in the text. */
+  locate(path: KeyPath): Position;
+  problem(path: KeyPath, message: string): Problem;
+}
+
+/** More than this is not a configuration but a mistake or an attack. */
+export const MAX_TOML_BYTES = 1024 * 1024;
+
+interface KeyNode {
+  position: Position;
+  children: Map<string | number, KeyNode>;
+}
+
+const newNode = (position: Position): KeyNode => ({ position, children: new Map() });
+
+const positionOf = (node: { loc: { start: { line: number; column: number } } }): Position => ({
+  line: node.loc.start.line,
+  column: node.loc.start.column + 1,
+});
+
+const nameOf = (key: AST.TOMLBare | AST.TOMLQuoted): string => (key.type === 'TOMLBare' ? key.name : key.value);
+
+const childOf = (parent: KeyNode, name: string | number, position: Position): KeyNode => {
+  let child = parent.children.get(name);
+  if (child === undefined) {
+    child = newNode(position);
+    parent.children.set(name, child);
+  }
+  return child;
+};
+
+const indexContent = (parent: KeyNode, content: AST.TOMLContentNode): void => {
+  if (content.type === 'TOMLInlineTable') {
+    for (const pair of content.body) indexPair(parent, pair);
+  } else if (content.type === 'TOMLArray') {
+    content.elements.forEach((element, index) => indexContent(childOf(parent, index, positionOf(element)), element));
+  }
+};
+
+const indexPair = (parent: KeyNode, pair: AST.TOMLKeyValue): void => {
+  let node = parent;
+  for (const key of pair.key.keys) node = childOf(node, nameOf(key), positionOf(key));
+  indexContent(node, pair.value);
+};
+
+const indexDocument = (text: string): KeyNode => {
+  const root = newNode({ line: 1, column: 1 });
+  for (const entry of parseTOML(text).body[0].body) {
+    if (entry.type === 'TOMLKeyValue') {
+      indexPair(root, entry);
+      continue;
+    }
+    let node = root;
+    const position = positionOf(entry.key);
+    for (const name of entry.resolvedKey) node = childOf(node, name, position);
+    for (const pair of entry.body) indexPair(node, pair);
+  }
+  return root;
+};
+
+/** The parser's message without its code block; ours shows the line itself. */
+const firstLine = (message: string): string => (message.split('\n')[0] ?? message).replace(/^Invalid TOML document: /, '');
+
+/** A line may hold a key: what stands behind the first `=` is not shown where that is possible. */
+const withoutValue = (line: string): string => line.replace(/=.*$/s, '= …');
+
+const makeProblem = (
+  file: string,
+  text: string,
+  { line, column }: Position,
+  message: string,
+  mayHoldSecret: boolean,
+): Problem => {
+  const lineText = (text.split('\n')[line - 1] ?? '').replace(/\r$/, '');
+  return { file, line, column, message, lineText: mayHoldSecret ? withoutValue(lineText) : lineText };
+};
+
+const syntaxProblem = (file: string, text: string, error: unknown): Problem => {
+  if (error instanceof TomlError) return makeProblem(file, text, error, `not valid TOML: ${firstLine(error.message)}`, true);
+  if (error instanceof ParseError) {
+    return makeProblem(file, text, { line: error.lineNumber, column: error.column + 1 }, `not valid TOML: ${error.message}`, true);
+  }
+  // Nesting that exhausts the parser's stack.
+  if (error instanceof RangeError) return makeProblem(file, '', { line: 1, column: 1 }, 'nested too deeply to be read', true);
+  throw error;
+};
+
+/** Parses TOML text. What cannot be parsed is a {@link Problem}, never an exception. */
+export const parseDocument = (file: string, text: string): TomlDocument | Problem => {
+  if (Buffer.byteLength(text) > MAX_TOML_BYTES) {
+    return makeProblem(file, '', { line: 1, column: 1 }, `larger than ${MAX_TOML_BYTES} bytes`, true);
+  }
+  let value: Record<string, unknown>;
+  let root: KeyNode;
+  try {
+    value = parse(text) as Record<string, unknown>;
+    root = indexDocument(text);
+  } catch (error) {
+    return syntaxProblem(file, text, error);
+  }
+  const locate = (path: KeyPath): Position => {
+    let node = root;
+    for (const name of path) {
+      const child = node.children.get(name);
+      if (child === undefined) break;
+      node = child;
+    }
+    return node.position;
+  };
+  return {
+    file,
+    text,
+    value,
+    locate,
+    problem: (path, message) => makeProblem(file, text, locate(path), message, path.includes('env')),
+  };
+};
+
+export const isProblem = (result: TomlDocument | Problem): result is Problem => 'message' in result;

@@ -1,0 +1,40 @@
+import path from 'node:path';
+
+/** Where jackin keeps things on the host. With both variables set, nothing outside of them is read or written. */
+export interface Paths {
+  configFile: string;
+  configLock: string;
+  workspacesDir: string;
+  /** Root of everything that jackin makes: state, caches, journal. */
+  jackinHome: string;
+  dataDir: string;
+  journalDir: string;
+  cacheDir: string;
+  homeIdFile: string;
+}
+
+export interface PathsInput {
+  env: Readonly<Record<string, string | undefined>>;
+  home: string;
+}
+
+export const locatePaths = ({ env, home }: PathsInput): Paths => {
+  const configDir = path.resolve(env.JACKIN_CONFIG_DIR || path.join(home, '.config', 'jackin'));
+  const jackinHome = path.resolve(env.JACKIN_HOME_DIR || path.join(home, '.jackin'));
+  return {
+    configFile: path.join(configDir, 'config.toml'),
+    configLock: path.join(configDir, 'config.lock'),
+    workspacesDir: path.join(configDir, 'workspaces'),
+    jackinHome,
+    dataDir: path.join(jackinHome, 'data'),
+    journalDir: path.join(jackinHome, 'journal'),
+    cacheDir: path.join(jackinHome, 'cache'),
+    homeIdFile: path.join(jackinHome, 'home-id'),
+  };
+};
+
+export const workspaceFile = (paths: Paths, name: string): string => path.join(paths.workspacesDir, `${name}.toml`);
+
+/** `~` and `~/x` become absolute; everything else is returned as it is. */
+export const expandHome = (file: string, home: string): string =>
+  file === '~' ? home : file.startsWith('~/') ? path.join(home, file.slice(2)) : file;

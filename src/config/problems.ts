@@ -1,0 +1,32 @@
+import { JackinError } from '../shared/errors.ts';
+
+/** One thing that is wrong with a file, and where. Lines and columns count from 1. */
+export interface Problem {
+  file: string;
+  line: number;
+  column: number;
+  message: string;
+  /** The line itself, for the caret; empty when there is none to show. */
+  lineText: string;
+}
+
+const MAX_LINE_SHOWN = 160;
+
+const printable = (text: string): string =>
+  // Control characters could rewrite the terminal that shows the message.
+  // oxlint-disable-next-line no-control-regex
+  text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd').replaceAll('\t', ' ');
+
+const renderProblem = ({ file, line, column, message, lineText }: Problem): string => {
+  const head = `${printable(file)}:${line}:${column}: ${printable(message)}`;
+  if (lineText === '' || lineText.length > MAX_LINE_SHOWN) return head;
+  return `${head}\n    ${printable(lineText)}\n    ${' '.repeat(Math.max(0, column - 1))}^`;
+};
+
+/** One error for all problems of all files, in the order of the files and of their lines. */
+export const configError = (problems: readonly Problem[], hint?: string): JackinError => {
+  const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+  return new JackinError('config.invalid', [`${count} in the configuration`, ...problems.map(renderProblem)].join('\n'), {
+    hint: hint ?? 'nothing was changed and nothing was started: correct the file and run the command again',
+  });
+};

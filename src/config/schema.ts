@@ -1,0 +1,179 @@
+import * as z from 'zod';
+import { AGENTS, AGENT_SLUGS, type AgentSlug, type AuthMode } from '../agents/agents.ts';
+
+/** The version that this jackin writes. Older ones have the same shape and are read as they are. */
+export const CONFIG_VERSION = 'v1alpha6';
+const READABLE_VERSIONS = ['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4', 'v1alpha5', CONFIG_VERSION];
+
+const version = z
+  .string()
+  .refine((value) => READABLE_VERSIONS.includes(value), {
+    error: ({ input }) =>
+      `version ${JSON.stringify(input)} is not one that this jackin understands (the newest it knows is ${CONFIG_VERSION}): update jackin`,
+  })
+  .optional()
+  .describe('Schema version of this file.');
+
+/** Names that jackin sets itself in every container; an override would break what they promise. */
+const RESERVED_ENV = new Set([
+  'JACKIN',
+  'DOCKER_HOST',
+  'DOCKER_TLS_VERIFY',
+  'DOCKER_CERT_PATH',
+  'TESTCONTAINERS_HOST_OVERRIDE',
+  'HOME',
+  'NODE_OPTIONS',
+  'LD_PRELOAD',
+  'IS_SANDBOX',
+]);
+
+export const isReservedEnv = (name: string): boolean => RESERVED_ENV.has(name) || name.startsWith('JACKIN_');
+
+const hostPath = z
+  .string()
+  .refine((value) => (value.startsWith('/') || value === '~' || value.startsWith('~/')) && !value.includes('\0'), {
+    error: 'expected an absolute path or one that starts with ~/: a relative one would depend on where jackin is run',
+  });
+
+const hasDots = (value: string): boolean => value.split('/').some((part) => part === '.' || part === '..');
+
+export const containerPath = z.string().refine((value) => value.startsWith('/') && !hasDots(value) && !value.includes('\0'), {
+  error: 'expected an absolute container path without "." or ".."',
+});
+
+/** `name` or `namespace/name`. `jk-` is kept for containers, so that a selector is never mistaken for one. */
+const ROLE_KEY = /^(?!jk-)[a-z0-9][a-z0-9-]{0,63}(\/[a-z0-9][a-z0-9-]{0,63})?$/;
+export const isRoleKey = (value: string): boolean => ROLE_KEY.test(value);
+
+const roleKey = z.string().refine(isRoleKey, {
+  error: 'expected a role such as "agent-smith" or "namespace/name": lower-case letters, digits and dashes',
+});
+
+const MODE_TEXT: Record<AuthMode, string> = {
+  sync: 'copies the host login',
+  api_key: 'uses the key from the environment layers',
+  oauth_token: 'uses the long-lived token from the environment layers',
+  ignore: 'forwards nothing',
+};
+
+const agentBlock = (slug: AgentSlug) => {
+  const { modes, name } = AGENTS[slug];
+  return z
+    .strictObject({
+      auth_forward: z
+        .enum(modes as [AuthMode, ...AuthMode[]], {
+          error: ({ input }) =>
+            input === 'oauth_token'
+              ? `auth_forward "oauth_token" is not supported for ${slug}: it is Claude's alone; use one of ${modes.join(', ')}`
+              : `expected one of ${modes.map((mode) => `"${mode}"`).join(', ')}`,
+        })
+        .optional()
+        .describe(modes.map((mode) => `${mode}: ${MODE_TEXT[mode]}`).join('; ')),
+      sync_source_dir: hostPath.optional().describe(`Directory that holds the ${name} login to copy, instead of the agent's own.`),
+    })
+    .optional()
+    .describe(`How the ${name} login reaches the container.`);
+};
+
+const agentBlocks = Object.fromEntries(AGENT_SLUGS.map((slug) => [slug, agentBlock(slug)])) as Record<
+  AgentSlug,
+  ReturnType<typeof agentBlock>
+>;
+
+const envName = z.string().superRefine((name, context) => {
+  if (!/^[A-Za-z_][A-Za-z0-9_]{0,255}$/.test(name)) {
+    context.addIssue({ code: 'custom', message: 'not a name for an environment variable' });
+  } else if (isReservedEnv(name)) {
+    context.addIssue({ code: 'custom', message: `${name} is reserved: jackin sets it itself` });
+  }
+});
+
+const opReference = z.strictObject({
+  op: z.string().startsWith('op://').describe('1Password reference.'),
+  path: z.string().optional().describe('What the reference points at, for people.'),
+  account: z.string().optional().describe('1Password account to read from.'),
+});
+
+const env = z
+  .record(envName, z.union([z.string(), opReference], { error: 'expected a text or { op = "op://…" }' }))
+  .optional()
+  .describe('Variables for the agent: a literal, $NAME of the host, or an op:// reference. Values reach the agent process only.');
+
+const mount = z.strictObject({
+  src: hostPath.describe('Host path.'),
+  dst: containerPath.describe('Container path.'),
+  readonly: z.boolean().optional().describe('Whether the container may only read. Default false.'),
+  isolation: z
+    .literal('shared', { error: 'expected "shared", the only isolation that this version has' })
+    .optional()
+    .describe('shared: the container works on the very same files.'),
+});
+
+export const ConfigSchema = z.strictObject({
+  version,
+  ...agentBlocks,
+  env,
+  roles: z
+    .record(roleKey, z.strictObject({ env }))
+    .optional()
+    .describe('Settings for one role in every workspace.'),
+  agents: z
+    .strictObject(
+      Object.fromEntries(
+        AGENT_SLUGS.map((slug) => [
+          slug,
+          z.strictObject({ version: z.string().optional().describe('Exact version to install.') }).optional(),
+        ]),
+      ) as Record<AgentSlug, z.ZodOptional<z.ZodObject<{ version: z.ZodOptional<z.ZodString> }, z.core.$strict>>>,
+    )
+    .optional()
+    .describe('Versions of the agents.'),
+});
+
+export const WorkspaceSchema = z
+  .strictObject({
+    version,
+    workdir: containerPath.describe('Container path in which the agent starts.'),
+    mounts: z.array(mount).min(1, 'at least one mount is needed: without one the container sees none of your files'),
+    allowed_roles: z.array(roleKey).optional().describe('Roles that may run here. Empty or left out: any.'),
+    default_role: roleKey.optional().describe('Role for a load that names none.'),
+    default_agent: z.enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]]).optional().describe('Agent for a load that names none.'),
+    ...agentBlocks,
+    env,
+    roles: z
+      .record(roleKey, z.strictObject({ ...agentBlocks, env }))
+      .optional()
+      .describe('Settings for one role in this workspace.'),
+  })
+  .superRefine((workspace, context) => {
+    const seen = new Map<string, number>();
+    workspace.mounts.forEach(({ dst }, index) => {
+      const target = withoutTrailingSlash(dst);
+      const first = seen.get(target);
+      if (first === undefined) seen.set(target, index);
+      else context.addIssue({ code: 'custom', path: ['mounts', index, 'dst'], message: `two mounts on one destination: ${dst} is already the destination of mount ${first + 1}` });
+    });
+    if (!workspace.mounts.some(({ dst }) => touches(workspace.workdir, dst))) {
+      context.addIssue({ code: 'custom', path: ['workdir'], message: 'workdir is outside every mount: the agent would start in an empty directory' });
+    }
+    const { default_role: role, allowed_roles: allowed } = workspace;
+    if (role !== undefined && allowed !== undefined && allowed.length > 0 && !allowed.includes(role)) {
+      context.addIssue({ code: 'custom', path: ['default_role'], message: `default_role "${role}" is not in allowed_roles` });
+    }
+  });
+
+export type ConfigToml = z.infer<typeof ConfigSchema>;
+export type WorkspaceToml = z.infer<typeof WorkspaceSchema>;
+export type EnvToml = NonNullable<z.infer<typeof env>>;
+
+export const withoutTrailingSlash = (value: string): string => (value.length > 1 ? value.replace(/\/+$/, '') || '/' : value);
+
+/** Whether `outer` is `inner` or one of its parents. */
+export const contains = (outer: string, inner: string): boolean => {
+  const parent = withoutTrailingSlash(outer);
+  const child = withoutTrailingSlash(inner);
+  return parent === child || child.startsWith(parent === '/' ? '/' : `${parent}/`);
+};
+
+/** Whether a workdir equals a mount, lies inside it, or is a parent of it. */
+export const touches = (workdir: string, target: string): boolean => contains(target, workdir) || contains(workdir, target);

@@ -1,0 +1,82 @@
+import type * as z from 'zod';
+import type { KeyPath, TomlDocument } from './document.ts';
+import { didYouMean } from './nearest.ts';
+import type { Problem } from './problems.ts';
+
+/** The parts of a zod schema that tell which keys are known where. */
+interface SchemaShape {
+  type: string;
+  shape?: Record<string, z.ZodType>;
+  innerType?: z.ZodType;
+  element?: z.ZodType;
+  valueType?: z.ZodType;
+  options?: z.ZodType[];
+}
+
+const shapeOf = (schema: z.ZodType): SchemaShape => schema.def as unknown as SchemaShape;
+
+const stepInto = (schema: z.ZodType, key: string | number): z.ZodType | undefined => {
+  const { type, shape, innerType, element, valueType } = shapeOf(schema);
+  if (innerType !== undefined) return stepInto(innerType, key);
+  if (type === 'object') return Object.hasOwn(shape!, key) ? shape![key] : undefined;
+  return element ?? valueType;
+};
+
+/** The keys that `schema` allows at `path`; empty where any key may stand. */
+export const knownKeys = (schema: z.ZodType, path: KeyPath): string[] => {
+  let current: z.ZodType | undefined = schema;
+  for (const key of path) current = current === undefined ? undefined : stepInto(current, key);
+  while (current !== undefined && shapeOf(current).innerType !== undefined) current = shapeOf(current).innerType;
+  return current === undefined ? [] : Object.keys(shapeOf(current).shape ?? {});
+};
+
+/** A key of the file's top that was written below a `[table]` header belongs to that table in TOML: say which line to move. */
+const misplacedKey = (schema: z.ZodType, document: TomlDocument, path: KeyPath, key: string): string => {
+  if (path.length === 0 || !knownKeys(schema, []).includes(key)) return '';
+  const { line } = document.locate([...path, key]);
+  const firstTable = document.text.split('\n').findIndex((text) => /^\s*\[/.test(text)) + 1;
+  if (firstTable === 0) return '';
+  return `, but it stands below a [table] header and so belongs to that table: move line ${line} above line ${firstTable}`;
+};
+
+const unknownKeyProblems = (schema: z.ZodType, document: TomlDocument, path: KeyPath, keys: string[]): Problem[] =>
+  keys.map((key) => {
+    const known = knownKeys(schema, path);
+    const where = path.length === 0 ? '' : ` in [${path.join('.')}]`;
+    const advice =
+      misplacedKey(schema, document, path, key) ||
+      (known.length === 0 ? '' : `; ${didYouMean(key, known) || `known here: ${known.join(', ')}`}`);
+    return document.problem([...path, key], `unknown key "${key}"${where}${advice}`);
+  });
+
+const quoted = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');
+
+const describe = (issue: z.core.$ZodIssue): string => {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? `missing: expected ${issue.expected}` : `expected ${issue.expected}`;
+    case 'invalid_value':
+      return `expected ${issue.values.length === 1 ? '' : 'one of '}${quoted(issue.values)}`;
+    default:
+      return issue.message;
+  }
+};
+
+/** A missing key has no place of its own: the problem points at the table that lacks it. */
+const keyName = (path: KeyPath): string => (path.length === 0 ? '' : `${path.join('.')}: `);
+
+/** Every problem that `schema` has with the document, each at its place, in the order of the text. */
+export const validateDocument = <T>(
+  schema: z.ZodType<T>,
+  document: TomlDocument,
+): { ok: true; value: T } | { ok: false; problems: Problem[] } => {
+  const result = schema.safeParse(document.value, { reportInput: true });
+  if (result.success) return { ok: true, value: result.data };
+  const problems = result.error.issues.flatMap((issue) => {
+    const path = issue.path as KeyPath;
+    if (issue.code === 'unrecognized_keys') return unknownKeyProblems(schema, document, path, issue.keys);
+    return [document.problem(path, `${keyName(path)}${describe(issue)}`)];
+  });
+  problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  return { ok: false, problems };
+};

@@ -1,0 +1,213 @@
+import type { Readable, Writable } from 'node:stream';
+import { encodeData, encodeFrame, encodeJson, frameReader, type Frame } from '../capsule/frames.ts';
+import { FrameType, type SessionInfo, type SetupReport, type SignalRequest, type TerminalSize } from '../capsule/protocol.ts';
+import { JackinError } from '../shared/errors.ts';
+import {
+  brokenTalk,
+  checkProtocol,
+  failureMessage,
+  parseMessage,
+  refused,
+  sessionExitMessage,
+  sessionInfoMessage,
+  setupReportMessage,
+  welcomeMessage,
+} from './capsule-messages.ts';
+import type { LeaveReason } from './terminal.ts';
+
+/** The byte pipe to a capsule: the streams of an exec that runs `connect.mjs`. */
+export interface CapsuleStream {
+  stdin: Writable;
+  stdout: Readable;
+  stderr: Readable;
+}
+
+/** How it ended, as seen from the host. `lost`: the connection broke; the session may live on. */
+export type SessionEnd =
+  | { kind: 'exited'; code: number; signal?: string }
+  | { kind: 'detached'; reason: LeaveReason | 'asked' }
+  | { kind: 'lost'; why: string };
+
+export interface AttachOptions {
+  /** Called once when the home is prepared; never when joining a session that runs. */
+  onReady?: (report: SetupReport) => void;
+  /** Called when the session runs. From here on, signals and keys are handled here. */
+  onStarted?: (session: SessionInfo) => void;
+  /** Gives up waiting for the start: JackinError `interrupted`. Has no effect after `onStarted`. */
+  signal?: AbortSignal;
+}
+
+/** What a started session is connected to on this side. */
+export interface Face {
+  output?: Writable;
+  errorOutput?: Writable;
+  /** `ended`: the program has. `left`: it may be in the middle of something. */
+  close: (how: 'ended' | 'left') => void;
+}
+
+/** What a face can say to the capsule. */
+export interface Wire {
+  /** False: no more, please, before `onceDrained` calls back. */
+  input: (bytes: Buffer) => boolean;
+  onceDrained: (resume: () => void) => void;
+  inputEnd: () => void;
+  resize: (size: TerminalSize) => void;
+  signal: (signal: SignalRequest['signal']) => void;
+  /** The session lives on. */
+  leave: (reason: LeaveReason | 'asked') => void;
+  lose: (why: string) => void;
+}
+
+/** After the end, for the other side to close; then the pipe is cut, so that it cannot keep this process alive. */
+const CLOSE_MS = 2000;
+/** What the connecting program had to say may arrive a little after its end. */
+const COMPLAINT_MS = 100;
+const COMPLAINT_CHARS = 2000;
+
+/** Sends the opening request, connects the session that it starts or joins to a face, and stays until one of the two ends. */
+export const converse = (
+  stream: CapsuleStream,
+  opening: Buffer,
+  options: AttachOptions,
+  connect: (wire: Wire) => Face,
+): Promise<SessionEnd> => {
+  const { promise, settle, isOver } = createEnding(stream);
+  let face: Face | undefined;
+  const finish = (how: 'ended' | 'left', outcome: SessionEnd | JackinError) => {
+    options.signal?.removeEventListener('abort', onAbort);
+    settle(outcome, () => face?.close(how));
+  };
+  const lose = (why: string) => finish('left', { kind: 'lost', why });
+  const onAbort = () => {
+    if (face === undefined) finish('left', new JackinError('interrupted', 'interrupted while the session was being started'));
+  };
+  const send = (frames: Buffer) => !isOver() && stream.stdin.writable && stream.stdin.write(frames);
+  const wire = createWire(stream, send, finish);
+  const deliver = (target: Writable | undefined, bytes: Buffer) => {
+    if (target === undefined || !target.writable || target.write(bytes)) return;
+    stream.stdout.pause();
+    resumeWhenDrained(target, () => stream.stdout.resume());
+  };
+  let greeted = false;
+  const handle = (frame: Frame) => {
+    if (isOver()) return;
+    if (!greeted && frame.type !== FrameType.welcome) throw new Error('it does not greet');
+    switch (frame.type) {
+      case FrameType.welcome:
+        checkProtocol(parseMessage(frame, welcomeMessage).protocol);
+        greeted = true;
+        send(opening);
+        return;
+      case FrameType.ready:
+        return options.onReady?.(parseMessage(frame, setupReportMessage));
+      case FrameType.started:
+        options.onStarted?.(parseMessage(frame, sessionInfoMessage));
+        face = connect(wire);
+        return;
+      case FrameType.output:
+        return deliver(face?.output, frame.payload);
+      case FrameType.errorOutput:
+        return deliver(face?.errorOutput, frame.payload);
+      case FrameType.exited: {
+        const { id: _, ...exit } = parseMessage(frame, sessionExitMessage);
+        return finish('ended', { kind: 'exited', ...exit });
+      }
+      case FrameType.failed:
+        throw refused(parseMessage(frame, failureMessage));
+      default:
+        throw new Error(`it says something unknown (${frame.type})`);
+    }
+  };
+  const read = frameReader(handle);
+  stream.stdout.on('data', (chunk: Buffer) => {
+    try {
+      read(chunk);
+    } catch (error) {
+      finish('left', error instanceof JackinError ? error : brokenTalk(error));
+    }
+  });
+  watchLoss(stream, lose);
+  options.signal?.addEventListener('abort', onAbort);
+  if (options.signal?.aborted) onAbort();
+  return promise;
+};
+
+type Finish = (how: 'ended' | 'left', outcome: SessionEnd | JackinError) => void;
+
+const createWire = (stream: CapsuleStream, send: (frames: Buffer) => boolean, finish: Finish): Wire => ({
+  input: (bytes) => send(encodeData(FrameType.input, bytes)),
+  onceDrained: (resume) => resumeWhenDrained(stream.stdin, resume),
+  inputEnd: () => void send(encodeFrame(FrameType.inputEnd)),
+  resize: (size) => void send(encodeJson(FrameType.resize, size)),
+  signal: (signal) => void send(encodeJson(FrameType.signal, { signal })),
+  leave: (reason) => {
+    send(encodeFrame(FrameType.detach));
+    finish('left', { kind: 'detached', reason });
+  },
+  lose: (why) => finish('left', { kind: 'lost', why }),
+});
+
+/** A stream that closes will never drain. */
+const resumeWhenDrained = (target: Writable, resume: () => void): void => {
+  const once = () => {
+    target.off('drain', once).off('close', once);
+    resume();
+  };
+  target.on('drain', once).on('close', once);
+};
+
+interface Ending {
+  promise: Promise<SessionEnd>;
+  isOver: () => boolean;
+  /** The first one counts: closes the face, hangs up, and settles the promise whatever closing does. */
+  settle: (outcome: SessionEnd | JackinError, close: () => void) => void;
+}
+
+const createEnding = (stream: CapsuleStream): Ending => {
+  let over = false;
+  let resolve: (end: SessionEnd) => void;
+  let reject: (error: JackinError) => void;
+  const promise = new Promise<SessionEnd>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return {
+    promise,
+    isOver: () => over,
+    settle: (outcome, close) => {
+      if (over) return;
+      over = true;
+      try {
+        close();
+      } finally {
+        hangUp(stream);
+        if (outcome instanceof JackinError) reject(outcome);
+        else resolve(outcome);
+      }
+    },
+  };
+};
+
+/** Closing our end is the receipt for everything received: the capsule waits for it before it ends. */
+const hangUp = (stream: CapsuleStream): void => {
+  stream.stdin.end();
+  stream.stdout.resume();
+  const cut = setTimeout(() => {
+    stream.stdin.destroy();
+    stream.stdout.destroy();
+  }, CLOSE_MS);
+  cut.unref();
+  stream.stdout.once('close', () => clearTimeout(cut));
+};
+
+const watchLoss = (stream: CapsuleStream, lose: (why: string) => void): void => {
+  let complaint = '';
+  stream.stderr.on('data', (chunk: Buffer) => {
+    complaint = (complaint + chunk.toString()).replaceAll(/\p{Cc}+/gu, ' ').slice(-COMPLAINT_CHARS);
+  });
+  stream.stderr.on('error', () => {});
+  stream.stdin.on('error', () => {});
+  const onEnd = () => setTimeout(() => lose(complaint.trim() || 'the connection to the container ended'), COMPLAINT_MS);
+  stream.stdout.once('end', onEnd).once('close', onEnd);
+  stream.stdout.on('error', () => {});
+};

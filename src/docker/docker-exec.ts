@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import { PassThrough, type Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import type Docker from 'dockerode';
+import { JackinError } from '../shared/errors.ts';
+import { bounded, withSignal } from './engine-call.ts';
+import type { ExecHandle } from './engine.ts';
+
+const HEADER_BYTES = 8;
+
+/**
+ * Takes the engine's two multiplexed streams apart. Waits for a slow reader of
+ * stdout, so that a program that writes fast does not fill the host's memory;
+ * stderr never waits, so that a reader of stdout alone cannot get stuck.
+ */
+const demultiplex = async (socket: Duplex, stdout: PassThrough, stderr: PassThrough): Promise<void> => {
+  let header = Buffer.alloc(0);
+  let left = 0;
+  let target = stdout;
+  for await (const data of socket) {
+    let chunk = data as Buffer;
+    while (chunk.length > 0) {
+      if (left === 0) {
+        const missing = HEADER_BYTES - header.length;
+        header = Buffer.concat([header, chunk.subarray(0, missing)]);
+        chunk = chunk.subarray(missing);
+        if (header.length < HEADER_BYTES) break;
+        target = header[0] === 2 ? stderr : stdout;
+        left = header.readUInt32BE(4);
+        header = Buffer.alloc(0);
+        continue;
+      }
+      const piece = chunk.subarray(0, left);
+      chunk = chunk.subarray(piece.length);
+      left -= piece.length;
+      if (!target.write(piece) && target === stdout) await Promise.race([once(stdout, 'drain'), once(stdout, 'close')]);
+    }
+  }
+};
+
+/** Starts a program without a terminal: a terminal would hide from the program that its client has died. */
+export const execIn = async (docker: Docker, container: string, argv: string[]): Promise<ExecHandle> => {
+  const what = `running ${argv[0] ?? 'a program'} in container ${container}`;
+  const { exec, socket } = await bounded(what, async (signal) => {
+    const options = { Cmd: argv, AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: false };
+    const created = await docker.getContainer(container).exec(withSignal(options, signal));
+    const stream = await created.start(withSignal({ hijack: true, stdin: true }, signal));
+    return { exec: created, socket: stream as Duplex };
+  });
+
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  // Reading what is left must go on although the caller has closed its side of the pipe.
+  socket.on('error', () => undefined);
+  const done = demultiplex(socket, stdout, stderr).then(
+    () => {
+      stdout.end();
+      stderr.end();
+    },
+    (error: Error) => {
+      stdout.destroy(error);
+      stderr.destroy(error);
+    },
+  );
+  stdout.on('error', () => undefined);
+  stderr.on('error', () => undefined);
+
+  const exitCode = async (): Promise<number> => {
+    await done;
+    await finished(stdout, { writable: true, readable: false }).catch(() => undefined);
+    for (let tries = 0; tries < 50; tries += 1) {
+      const state = await bounded(what, async (signal) => await exec.inspect(withSignal({}, signal)));
+      if (!state.Running && state.ExitCode !== null) return state.ExitCode;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new JackinError('engine.unreachable', `${what}: its streams ended, but the engine does not say how it exited.`);
+  };
+  return { stdin: socket, stdout, stderr, exitCode };
+};

@@ -1,0 +1,196 @@
+import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pack } from 'tar-stream';
+import { JackinError } from '../shared/errors.ts';
+import { isAlive, type Owner } from '../shared/owner.ts';
+import type { ContainerSpec, Engine, Labels, LongCall } from './engine.ts';
+import { MANAGED } from './labels.ts';
+import { nodeReadable } from './node-readable.ts';
+import { volumeWriter, type VolumeWriter } from './repack.ts';
+import type { VolumeMemory } from './volume-memory.ts';
+
+/** Last thing that is written; a volume without it is never used. */
+const MARKER = '.jackin-complete';
+/** Where the volume is mounted while it is filled. */
+const INSIDE = '/volume';
+const POLL_MS = 300;
+const OWNER_LABEL = 'jackin.owner';
+
+export interface VolumeCheck {
+  volume: string;
+  /** Any local image: its containers are created, never started. */
+  image: string;
+  owner: Owner;
+  memory: VolumeMemory;
+}
+
+export interface FillRequest extends VolumeCheck {
+  labels: Labels;
+  /** Writes the content; what it returns goes into the marker. Runs only when there is something to do. */
+  write: (volume: VolumeWriter, call: LongCall) => Promise<unknown>;
+}
+
+const neverStarted = (name: string, request: VolumeCheck, mounts: ContainerSpec['mounts']): ContainerSpec => ({
+  name,
+  hostname: 'fill',
+  image: request.image,
+  argv: ['/nothing'],
+  user: '65534:65534',
+  workdir: '/',
+  env: [],
+  labels: { ...MANAGED, 'jackin.kind': 'fill', [OWNER_LABEL]: JSON.stringify(request.owner) },
+  mounts,
+  tmpfs: {},
+  network: 'none',
+  init: false,
+  capDrop: ['ALL'],
+  noNewPrivileges: true,
+  pidsLimit: 16,
+});
+
+const lockName = ({ volume }: VolumeCheck): string => `jackin-fill-${volume}`;
+
+const ownerOf = (labels: Labels): Owner | undefined => {
+  try {
+    const { pid, started, boot } = JSON.parse(labels[OWNER_LABEL] ?? '') as Partial<Owner>;
+    return typeof pid === 'number' && typeof started === 'string' && typeof boot === 'string' ? { pid, started, boot } : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const interrupted = ({ volume }: VolumeCheck): JackinError => new JackinError('interrupted', `filling ${volume}: interrupted.`);
+
+const isConflict = (error: unknown): boolean => error instanceof JackinError && error.code === 'conflict';
+
+/**
+ * Holds the name of a container as a lock that every client of the engine sees.
+ * One whose owner is dead is taken over, by its id: by name it might already be
+ * somebody else's.
+ */
+const acquire = async (engine: Engine, name: string, request: VolumeCheck, call: LongCall): Promise<string> => {
+  let told = false;
+  for (;;) {
+    if (call.signal?.aborted) throw interrupted(request);
+    try {
+      return await engine.createContainer(neverStarted(name, request, []));
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+    }
+    const holder = await engine.container(name);
+    if (holder === undefined) continue;
+    const owner = ownerOf(holder.labels);
+    if (owner === undefined || !isAlive(owner)) {
+      await engine.removeContainer(holder.id);
+      continue;
+    }
+    if (!told) call.onLine?.(`another jackin (process ${owner.pid}) fills ${request.volume}: waiting for it`);
+    told = true;
+    await delay(POLL_MS, undefined, { signal: call.signal }).catch(() => undefined);
+  }
+};
+
+const drain = async (stream: AsyncIterable<unknown>): Promise<void> => {
+  for await (const _chunk of stream) continue;
+};
+
+const hasMarker = async (engine: Engine, hand: string): Promise<boolean> => {
+  const marker = await engine.getArchive(hand, `${INSIDE}/${MARKER}`);
+  if (marker === undefined) return false;
+  await drain(marker);
+  return true;
+};
+
+/** Streams what `produce` writes into the volume. The first of the two sides that fails says why. */
+const send = async (engine: Engine, hand: string, produce: (volume: VolumeWriter) => Promise<void>): Promise<void> => {
+  const tar = pack();
+  let cause: unknown;
+  const note = (error: unknown): void => {
+    cause ??= error;
+    tar.destroy(error instanceof Error ? error : new Error('stopped'));
+  };
+  const produced = produce(volumeWriter(tar)).then(() => tar.finalize());
+  const sent = engine.putArchive(hand, INSIDE, nodeReadable(tar));
+  await Promise.all([produced.catch(note), sent.catch(note)]);
+  if (cause !== undefined) throw cause;
+};
+
+/** Runs with a container, never started, that has the volume mounted. Only under the lock: its name is fixed. */
+const mounted = async <T>(engine: Engine, request: VolumeCheck, run: (hand: string) => Promise<T>): Promise<T> => {
+  const name = `${lockName(request)}-hand`;
+  const mount = { kind: 'volume', source: request.volume, target: INSIDE, readonly: false } as const;
+  await engine.removeContainer(name);
+  const hand = await engine.createContainer(neverStarted(name, request, [mount]));
+  try {
+    return await run(hand);
+  } finally {
+    await engine.removeContainer(hand);
+  }
+};
+
+const remember = async (engine: Engine, request: VolumeCheck): Promise<void> => {
+  const volume = await engine.volume(request.volume);
+  if (volume !== undefined) await request.memory.remember(volume);
+};
+
+const locked = async <T>(engine: Engine, request: VolumeCheck, call: LongCall, run: () => Promise<T>): Promise<T> => {
+  const lock = await acquire(engine, lockName(request), request, call);
+  try {
+    // A process that was killed may have left one, and the volume cannot go while it is there.
+    await engine.removeContainer(`${lockName(request)}-hand`);
+    return await run();
+  } finally {
+    await engine.removeContainer(lock);
+  }
+};
+
+/** Under the lock. A volume without marker goes: nobody fills it any more. */
+const completeOrGone = async (engine: Engine, request: VolumeCheck): Promise<boolean> => {
+  if ((await engine.volume(request.volume)) === undefined) return false;
+  if (await mounted(engine, request, async (hand) => await hasMarker(engine, hand))) {
+    await remember(engine, request);
+    return true;
+  }
+  await engine.removeVolume(request.volume);
+  return false;
+};
+
+const fill = async (engine: Engine, request: FillRequest, call: LongCall): Promise<void> => {
+  let complete = false;
+  await engine.createVolume(request.volume, { ...MANAGED, ...request.labels });
+  try {
+    await mounted(engine, request, async (hand) => {
+      let content: unknown;
+      await send(engine, hand, async (volume) => {
+        content = await request.write(volume, call);
+      });
+      if (call.signal?.aborted) throw interrupted(request);
+      // A call of its own: by now the engine has confirmed that everything else is there.
+      const text = Buffer.from(`${JSON.stringify(content)}\n`);
+      await send(engine, hand, async (volume) => await volume.file(MARKER, text.length, false, Readable.from([text])));
+    });
+    complete = true;
+  } finally {
+    if (!complete) await engine.removeVolume(request.volume);
+  }
+  await remember(engine, request);
+};
+
+/** Whether an existing volume is complete. Waits for one that is being filled; removes one that was left half-filled. */
+export const isComplete = async (engine: Engine, request: VolumeCheck, call: LongCall): Promise<boolean> =>
+  await locked(engine, request, call, async () => await completeOrGone(engine, request));
+
+/**
+ * Makes a volume complete: filled by one process at a time across the engine, its
+ * marker written last, and gone again when filling fails or is interrupted. Takes
+ * no lock and looks into nothing when the volume is known to be complete.
+ */
+export const ensureFilled = async (engine: Engine, request: FillRequest, call: LongCall): Promise<{ filled: boolean }> => {
+  const known = await engine.volume(request.volume);
+  if (known !== undefined && (await request.memory.knows(known))) return { filled: false };
+  return await locked(engine, request, call, async () => {
+    if (await completeOrGone(engine, request)) return { filled: false };
+    await fill(engine, request, call);
+    return { filled: true };
+  });
+};

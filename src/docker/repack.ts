@@ -1,0 +1,107 @@
+import type { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { extract, type Header, type Pack } from 'tar-stream';
+import { JackinError, messageOf } from '../shared/errors.ts';
+
+/** Where a file of a package goes in the volume; undefined leaves it out. */
+export type Placement = (file: string) => string | undefined;
+
+/** Equal content gives equal volumes, whenever it is unpacked. */
+const NO_TIME = new Date(0);
+
+const refuse = (what: string, entry: string, why: string): JackinError =>
+  new JackinError('download.failed', `${what}: its file ${JSON.stringify(entry)} ${why}. Nothing of it is used.`);
+
+/** Path inside the package: npm puts everything below one folder, by custom `package/`. */
+const innerPath = (what: string, name: string): string => {
+  const parts = name.split('/').filter((part) => part !== '' && part !== '.');
+  if (name.startsWith('/') || name.includes('\\') || name.includes('\0') || parts.includes('..')) {
+    throw refuse(what, name, 'leaves the package');
+  }
+  return parts.slice(1).join('/');
+};
+
+/** Puts tar entries into the volume's tar, every directory before what is in it and only once. */
+export const volumeWriter = (pack: Pack) => {
+  const made = new Set<string>();
+  const directory = async (path: string): Promise<void> => {
+    if (path === '' || made.has(path)) return;
+    made.add(path);
+    await directory(path.split('/').slice(0, -1).join('/'));
+    await new Promise<void>((resolve, reject) => {
+      pack.entry({ name: path, type: 'directory', mode: 0o755, uid: 0, gid: 0, mtime: NO_TIME }, (error) => (error ? reject(error) : resolve()));
+    });
+  };
+  return {
+    /** `size` in bytes must be exact. */
+    file: async (path: string, size: number, executable: boolean, content: AsyncIterable<unknown>): Promise<void> => {
+      await directory(path.split('/').slice(0, -1).join('/'));
+      const mode = executable ? 0o755 : 0o644;
+      await new Promise<void>((resolve, reject) => {
+        const entry = pack.entry({ name: path, size, mode, uid: 0, gid: 0, mtime: NO_TIME }, (error) => (error ? reject(error) : resolve()));
+        const copy = async (): Promise<void> => {
+          for await (const chunk of content) {
+            if (!entry.write(chunk)) await new Promise<void>((go) => entry.once('drain', () => go()));
+          }
+          entry.end();
+        };
+        copy().catch(reject);
+      });
+    },
+  };
+};
+
+export type VolumeWriter = ReturnType<typeof volumeWriter>;
+
+const keep = (what: string, header: Header): boolean => {
+  if (header.type === 'directory') return false;
+  if (header.type !== 'file' && header.type !== 'contiguous-file') throw refuse(what, header.name, `is a ${header.type}`);
+  return true;
+};
+
+/**
+ * Copies a package's files, one entry after the other, to their places in the
+ * volume: plain files only, owned by root, readable by everybody. Throws
+ * `download.failed` for entries that would leave the package, for links and for
+ * devices, and for a tar that is cut short.
+ */
+export const repackTarball = async (what: string, tarball: Readable, place: Placement, volume: VolumeWriter): Promise<void> => {
+  const gunzip = createGunzip();
+  const entries = extract();
+  // The first failure is the cause; what it breaks further down is not.
+  let broken: unknown;
+  tarball.once('error', (error) => gunzip.destroy((broken ??= error) as Error));
+  gunzip.once('error', (error) => entries.destroy((broken ??= error) as Error));
+  tarball.pipe(gunzip).pipe(entries);
+  try {
+    for await (const entry of entries) {
+      const { header } = entry;
+      const target = keep(what, header) ? place(innerPath(what, header.name)) : undefined;
+      if (target === undefined) {
+        entry.resume();
+        continue;
+      }
+      await volume.file(target, header.size, (header.mode & 0o111) !== 0, entry);
+    }
+    // The tar may end before the stream does; only the end of the stream proves the digest.
+    await drained(tarball);
+  } catch (error) {
+    const cause = broken ?? error;
+    if (cause instanceof JackinError) throw cause;
+    throw new JackinError('download.failed', `${what}: it is not a whole package (${messageOf(cause)}). Nothing of it is used.`, { cause });
+  } finally {
+    tarball.destroy();
+    gunzip.destroy();
+    entries.destroy();
+  }
+};
+
+const drained = async (stream: Readable): Promise<void> => {
+  if (stream.readableEnded) return;
+  await new Promise<void>((resolve, reject) => {
+    stream.once('end', resolve);
+    stream.once('error', reject);
+    stream.once('close', () => (stream.readableEnded ? resolve() : reject(new Error('it ended early'))));
+    stream.resume();
+  });
+};

@@ -1,0 +1,79 @@
+import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import type { Paths } from '../config/paths.ts';
+import type { Engine } from '../docker/engine.ts';
+import { writeFileAtomic } from '../shared/atomic-files.ts';
+import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+import { isAlive } from '../shared/owner.ts';
+import { removeTree } from './remove-tree.ts';
+
+/** What a launch is about to make. Written before the first of it exists, removed when the instance stands. */
+const EntrySchema = z.strictObject({
+  version: z.literal(1),
+  owner: z.strictObject({ pid: z.int(), started: z.string(), boot: z.string() }),
+  at: z.string(),
+  instance_id: z.string(),
+  container: z.string(),
+  network: z.string(),
+});
+
+export type JournalEntry = z.infer<typeof EntrySchema>;
+
+const entryFile = (paths: Paths, container: string): string => path.join(paths.journalDir, `${container}.json`);
+
+export const writeJournal = async (paths: Paths, entry: JournalEntry): Promise<void> => {
+  await mkdir(paths.journalDir, { recursive: true, mode: 0o700 });
+  await writeFileAtomic(entryFile(paths, entry.container), `${JSON.stringify(entry)}\n`);
+};
+
+export const closeJournal = async (paths: Paths, container: string): Promise<void> => {
+  await unlink(entryFile(paths, container)).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  });
+};
+
+const readEntries = async (paths: Paths): Promise<JournalEntry[]> => {
+  let names: string[];
+  try {
+    names = await readdir(paths.journalDir);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw new JackinError('failed', `cannot list ${paths.journalDir}: ${messageOf(error)}`, { cause: error });
+  }
+  const entries: JournalEntry[] = [];
+  for (const name of names.filter((entry) => entry.endsWith('.json'))) {
+    const file = path.join(paths.journalDir, name);
+    const parsed = EntrySchema.safeParse(JSON.parse(await readFile(file, 'utf8').catch(() => '{}')));
+    // The file's name is what the launch claimed: an entry that names another container is not ours to act on.
+    if (parsed.success && entryFile(paths, parsed.data.container) === file) entries.push(parsed.data);
+  }
+  return entries;
+};
+
+/**
+ * Removes a container, its network and its state; whatever is already gone is
+ * fine. Only what carries the label of this home and this instance is touched.
+ */
+export const undoLaunch = async (engine: Engine, paths: Paths, homeId: string, entry: JournalEntry): Promise<void> => {
+  const labels = { 'jackin.home': homeId, 'jackin.instance': entry.instance_id };
+  for (const container of await engine.listContainers(labels)) await engine.removeContainer(container.id);
+  for (const network of await engine.listNetworks(labels)) await engine.removeNetwork(network.name);
+  await removeTree(path.join(paths.dataDir, entry.container));
+  await closeJournal(paths, entry.container);
+};
+
+/**
+ * Undoes the launches whose process died before the instance stood. What a living
+ * process is making is left alone. Returns the names of the containers undone.
+ */
+export const recoverJournal = async (engine: Engine, paths: Paths, homeId: string): Promise<string[]> => {
+  const undone: string[] = [];
+  for (const entry of await readEntries(paths)) {
+    if (isAlive(entry.owner)) continue;
+    await undoLaunch(engine, paths, homeId, entry);
+    undone.push(entry.container);
+  }
+  return undone;
+};
+

@@ -1,0 +1,84 @@
+import { lstat, mkdir, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as z from 'zod';
+import { writeFileAtomic } from '../shared/atomic-files.ts';
+import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+
+const RECORD_VERSION = 2;
+
+/** What the host last knew of an instance. Whether its container runs now, only the engine tells. */
+const RecordSchema = z.strictObject({
+  version: z.literal(RECORD_VERSION),
+  instance_id: z.string(),
+  container: z.string(),
+  network: z.string(),
+  created_at: z.string(),
+  updated_at: z.string(),
+  workspace_name: z.string().nullable(),
+  workdir: z.string(),
+  role_key: z.string(),
+  role_content: z.string(),
+  agent: z.string(),
+  agent_version: z.string(),
+  supported_agents: z.array(z.string()),
+  image_tag: z.string(),
+  status: z.enum(['running', 'clean_exited', 'crashed', 'restore_available']),
+});
+
+export type InstanceRecord = z.infer<typeof RecordSchema>;
+export type InstanceStatus = InstanceRecord['status'];
+
+const recordFile = (dataDir: string, container: string): string => path.join(dataDir, container, '.jackin', 'instance.json');
+
+/** Writes `data/<container>/.jackin/instance.json` whole. */
+export const writeRecord = async (dataDir: string, record: InstanceRecord): Promise<void> => {
+  const file = recordFile(dataDir, record.container);
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await writeFileAtomic(file, `${JSON.stringify(record, null, 2)}\n`);
+};
+
+/** The record of one instance; undefined when there is no state of that name, or the launch did not get that far. */
+export const readRecord = async (dataDir: string, container: string): Promise<InstanceRecord | undefined> => {
+  const file = recordFile(dataDir, container);
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw new JackinError('failed', `cannot read ${file}: ${messageOf(error)}`, { cause: error });
+  }
+  try {
+    return RecordSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new JackinError('failed', `${file} is not a record that this jackin understands`, {
+      hint: 'it was left as it is; a newer jackin may have written it',
+      cause: error,
+    });
+  }
+};
+
+/** Says that an instance has a new status. Does nothing when its state is gone. */
+export const updateStatus = async (dataDir: string, container: string, status: InstanceStatus, now: Date): Promise<void> => {
+  const record = await readRecord(dataDir, container);
+  if (record === undefined || record.status === status) return;
+  await writeRecord(dataDir, { ...record, status, updated_at: now.toISOString() });
+};
+
+/** Every instance of this jackin home that has state, oldest first. */
+export const listRecords = async (dataDir: string): Promise<InstanceRecord[]> => {
+  let names: string[];
+  try {
+    names = await readdir(dataDir);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw new JackinError('failed', `cannot list ${dataDir}: ${messageOf(error)}`, { cause: error });
+  }
+  const records: InstanceRecord[] = [];
+  for (const name of names) {
+    // A link here would be somebody's doing: state is only ever a directory that jackin made.
+    if (!name.startsWith('jk-') || !(await lstat(path.join(dataDir, name))).isDirectory()) continue;
+    const record = await readRecord(dataDir, name);
+    if (record !== undefined) records.push(record);
+  }
+  return records.sort((a, b) => a.created_at.localeCompare(b.created_at));
+};

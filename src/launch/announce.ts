@@ -1,0 +1,89 @@
+import { AGENTS, type AgentSlug } from '../agents/agents.ts';
+import { describeOrigin, type Origin } from '../config/resolve.ts';
+import type { LaunchPlan, PlannedAuth } from '../plan/plan.ts';
+
+const clock = (iso: string): string => iso.replace(/:\d\d(\.\d+)?Z$/, 'Z').replace('T', ' ');
+
+const validity = (login: NonNullable<PlannedAuth['login']>): string => {
+  if (login.expires_at === null) return '';
+  return login.state === 'live' ? `, access until ${clock(login.expires_at)}` : `, access ended ${clock(login.expires_at)}`;
+};
+
+const NO_LOGIN: Partial<Record<string, string>> = {
+  kimi: 'starts logged out; run `kimi login` on the host and load again',
+};
+
+const loginLine = (auth: PlannedAuth): string => {
+  const { login } = auth;
+  if (login === null) return 'this version forwards no login of it';
+  const from = `${login.dir}${login.from === 'default' ? '' : ` (${describeOrigin(auth.source_dir_decided_by as Origin)})`}`;
+  const account = login.account === null ? '' : `, account ${login.account}`;
+  switch (login.state) {
+    case 'live':
+      return `login of ${from}${account}${validity(login)}`;
+    case 'expired-refreshable':
+      return `login of ${from}${account}${validity(login)}: it is refreshed inside`;
+    case 'unknown':
+      return `login of ${from}, in a form that jackin does not know: passed on as it is`;
+    default:
+      return `${login.why} ${NO_LOGIN[auth.agent] ?? 'starts logged out'}`;
+  }
+};
+
+const authLine = (auth: PlannedAuth): string => {
+  const who = `${auth.agent}: ${auth.mode} by ${describeOrigin(auth.decided_by as Origin)}`;
+  switch (auth.mode) {
+    case 'sync':
+      return `${who}; ${loginLine(auth)}`;
+    case 'ignore':
+      return `${who}; nothing is forwarded`;
+    default:
+      return `${who}; ${auth.key} ${auth.delivery === 'nothing' ? 'is not set' : 'from the environment layers'}${auth.provider === null ? '' : `, for ${auth.provider.base_url}`}`;
+  }
+};
+
+/** The one line that a copied login owes its owner. */
+const forkLine = (agent: string): string =>
+  `this is a copy of a login that rotates: of host and container, whichever refreshes second is logged out and needs \`${agent} login\``;
+
+/** What a person is told before a launch: who runs what, where, logged in as whom, and what to know about it. */
+export const announcement = (plan: LaunchPlan): string[] => {
+  const { workspace, role, agent, container, session } = plan;
+  const auth = plan.auth.find((entry) => entry.agent === agent.slug)!;
+  const place = workspace.name === null ? workspace.workdir : `${workspace.name}, ${workspace.workdir}`;
+  const user = container.user.uid === 0 || container.user.why !== 'the operator' ? [`user       ${container.user.uid}:${container.user.gid}: ${container.user.why}`] : [];
+  const model = agent.model === null ? '' : `, model ${agent.model.passed}`;
+  return [
+    `role       ${role.name} (${role.key}, ${role.source.kind}) in ${place}`,
+    `agent      ${AGENTS[agent.slug as AgentSlug].name}${model}; approvals: ${session.approvals}`,
+    `login      ${authLine(auth)}`,
+    ...(auth.forks_login ? [`           ${forkLine(agent.slug)}`] : []),
+    ...user,
+    ...(plan.env.length === 0 ? [] : [`env        ${envSummary(plan)}`]),
+    ...plan.warnings.map((warning) => `note       ${warning}`),
+  ];
+};
+
+const envSummary = ({ env }: LaunchPlan): string => {
+  const count = (kind: string, name: string): string[] => {
+    const found = env.filter((entry) => entry.kind === kind).length;
+    return found === 0 ? [] : [`${found} ${name}`];
+  };
+  return `${env.length} variables (${[...count('literal', 'literal'), ...count('host', 'host'), ...count('op', 'op://')].join(', ')})`;
+};
+
+/** The plan for people, as `--dry-run` prints it. */
+export const describePlan = (plan: LaunchPlan): string => {
+  const mounts = plan.mounts.map(({ source, target, readonly, why }) => `  ${target}${readonly ? ' (read-only)' : ''}  from ${source}  [${why}]`);
+  const others = plan.auth.filter(({ agent }) => agent !== plan.agent.slug).map((auth) => `           ${authLine(auth)}`);
+  return [
+    ...announcement(plan),
+    ...(others.length === 0 ? [] : ['other agents of the role', ...others]),
+    `command    ${plan.session.argv.join(' ')}`,
+    `container  ${plan.container.name}, networks ${plan.container.networks.join(', ')}`,
+    `image      ${plan.image.role ?? 'tagged by the id of the construct'} on ${plan.image.construct}`,
+    'mounts',
+    ...mounts,
+    ...plan.consents.map(({ path, why, given }) => `consent    ${path}: ${why} (${given ? 'given' : 'needed'})`),
+  ].join('\n');
+};

@@ -1,0 +1,8 @@
+import type { CapsuleStream } from '../docker/attach.ts';
+import type { Engine } from '../docker/engine.ts';
+
+/** Opens the byte pipe to the capsule of a running container: an exec without a terminal, with nothing in its arguments. */
+export const connectCapsule = async (engine: Engine, container: string): Promise<CapsuleStream> => {
+  const { stdin, stdout, stderr } = await engine.exec(container, ['/jackin/runtime/bin/node', '/jackin/runtime/capsule/connect.mjs']);
+  return { stdin, stdout, stderr };
+};

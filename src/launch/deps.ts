@@ -1,0 +1,26 @@
+import type { Readable, Writable } from 'node:stream';
+import type { Engine } from '../docker/engine.ts';
+import type { SignalSource } from '../docker/terminal.ts';
+
+/** Everything of the outside world that a command may touch. Only `main.ts` fills it from the real process. */
+export interface Deps {
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+  /** The operator's home directory. */
+  home: string;
+  uid: number;
+  gid: number;
+  stdin: Readable & { isTTY?: boolean; setRawMode?: (on: boolean) => unknown };
+  stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
+  stderr: Writable & { isTTY?: boolean };
+  now: () => Date;
+  randomBytes: (count: number) => Uint8Array;
+  /** Folder of the installed package: `roles/`, `construct/`, `dist/`. */
+  packageRoot: string;
+  version: string;
+  connectEngine: (env: Readonly<Record<string, string | undefined>>) => Promise<Engine>;
+  /** Where the process hears of signals: `process`. */
+  signals: SignalSource;
+  /** Aborted by Ctrl-C, SIGTERM and SIGHUP. */
+  signal: AbortSignal;
+}

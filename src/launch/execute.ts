@@ -1,0 +1,162 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { readEnvValues } from '../auth/env-values.ts';
+import type { LaunchRequest } from '../capsule/protocol.ts';
+import { launchAttached, launchDetached, launchPiped, type SessionEnd } from '../docker/attach.ts';
+import type { Engine } from '../docker/engine.ts';
+import { terminalSize } from '../docker/terminal.ts';
+import { ensureHomeId } from '../instances/home-id.ts';
+import { type JournalEntry, recoverJournal, undoLaunch, writeJournal, closeJournal } from '../instances/journal.ts';
+import { type InstanceRecord, updateStatus, writeRecord } from '../instances/record.ts';
+import { instanceId } from '../plan/names.ts';
+import type { LaunchPlan } from '../plan/plan.ts';
+import { isErrno, JackinError } from '../shared/errors.ts';
+import { currentOwner } from '../shared/owner.ts';
+import type { Secret } from '../shared/secret.ts';
+import { connectCapsule } from './connect-capsule.ts';
+import { launchRequest, planHandoff } from './deliver.ts';
+import type { Deps } from './deps.ts';
+import { fillInstanceDir } from './instance-dir.ts';
+import { instantiate, withId } from './instantiate.ts';
+import type { PlannedLaunch, Ui } from './load.ts';
+import { type Prepared, prepareEngine, wantedBy } from './prepare.ts';
+import { withContext } from './report-failure.ts';
+
+export interface Executed {
+  instanceId: string;
+  container: string;
+  network: string;
+  agentVersion: string;
+  end: SessionEnd;
+}
+
+/** Draws ids until one is free: the directory of the instance is the claim. */
+const claimInstance = async (planned: PlannedLaunch, deps: Deps): Promise<{ plan: LaunchPlan; entry: JournalEntry }> => {
+  const { dataDir } = planned.paths;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  for (;;) {
+    const id = instanceId(deps.randomBytes(8));
+    const plan = withId(planned.plan, id);
+    const container = plan.container.name;
+    const entry: JournalEntry = {
+      version: 1,
+      owner: currentOwner(),
+      at: deps.now().toISOString(),
+      instance_id: id,
+      container,
+      network: plan.container.networks[0]!,
+    };
+    await writeJournal(planned.paths, entry);
+    try {
+      await mkdir(path.join(dataDir, container), { mode: 0o700 });
+      return { plan, entry };
+    } catch (error) {
+      await closeJournal(planned.paths, container);
+      if (!isErrno(error, 'EEXIST')) throw error;
+    }
+  }
+};
+
+const newRecord = (plan: LaunchPlan, entry: JournalEntry, prepared: Prepared, now: Date): InstanceRecord => ({
+  version: 2,
+  instance_id: entry.instance_id,
+  container: entry.container,
+  network: entry.network,
+  created_at: now.toISOString(),
+  updated_at: now.toISOString(),
+  workspace_name: plan.workspace.name,
+  workdir: plan.workspace.workdir,
+  role_key: plan.role.key,
+  role_content: plan.role.content,
+  agent: plan.agent.slug,
+  agent_version: prepared.agentVolume.version,
+  supported_agents: plan.role.agents,
+  image_tag: prepared.image,
+  status: 'running',
+});
+
+interface Running {
+  engine: Engine;
+  entry: JournalEntry;
+  prepared: Prepared;
+  /** The instance stands: from here on it is kept, whatever happens. */
+  commit: () => Promise<void>;
+}
+
+/** Talks to the capsule: the first frame, then the session as the plan wants it. */
+const runSession = async (plan: LaunchPlan, request: LaunchRequest, running: Running, ui: Ui, deps: Deps): Promise<SessionEnd> => {
+  const stream = await connectCapsule(running.engine, running.entry.container);
+  const commits: Promise<void>[] = [];
+  const options = {
+    signal: deps.signal,
+    onReady: (report: { logins: { slug: string; why: string }[] }) => {
+      for (const { slug, why } of report.logins) if (slug === plan.agent.slug) ui.say(`login      in the container: ${why}`);
+    },
+    onStarted: () => {
+      commits.push(running.commit());
+    },
+  };
+  const run = (): Promise<SessionEnd> => {
+    switch (plan.session.kind) {
+      case 'detached':
+        return launchDetached(stream, request, options);
+      case 'prompt':
+        return launchPiped(stream, request, { stdin: undefined, stdout: ui.promptOutput as never, stderr: deps.stderr, signals: deps.signals }, options);
+      case 'attached':
+        return launchAttached(stream, request, { terminal: ui.terminal(), signals: deps.signals }, options);
+      default:
+        return plan.session.kind satisfies never;
+    }
+  };
+  const end = await run();
+  await Promise.all(commits);
+  return end;
+};
+
+const recordEnd = async (planned: PlannedLaunch, entry: JournalEntry, end: SessionEnd, now: Date): Promise<void> => {
+  if (end.kind !== 'exited') return;
+  await updateStatus(planned.paths.dataDir, entry.container, end.code === 0 ? 'clean_exited' : 'crashed', now);
+};
+
+/**
+ * Executes a plan: image and volumes, state, network, container, session. Until
+ * the session runs, anything that goes wrong (Ctrl-C included) takes back what was
+ * made; what a killed process leaves is taken back by the next command.
+ */
+export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): Promise<Executed> => {
+  const { paths, config } = planned;
+  const values = await readEnvValues(config.env, deps.env, deps.signal);
+  const engine = await deps.connectEngine(deps.env);
+  const homeId = await ensureHomeId(paths);
+  for (const container of await recoverJournal(engine, paths, homeId)) ui.say(`cleaned up ${container}: its launch had been killed`);
+  const prepared = await prepareEngine(deps, paths, engine, wantedBy(planned.plan), ui.report);
+  const changes = await planHandoff(planned.plan, deps);
+  const { plan, entry } = await claimInstance(planned, deps);
+  let standing = false;
+  const commit = async (): Promise<void> => {
+    standing = true;
+    await writeRecord(paths.dataDir, newRecord(plan, entry, prepared, deps.now()));
+    await closeJournal(paths, entry.container);
+  };
+  try {
+    await fillInstanceDir(path.join(paths.dataDir, entry.container), plan, changes);
+    deps.signal.throwIfAborted();
+    await instantiate(engine, plan, prepared, homeId, deps);
+    deps.signal.throwIfAborted();
+    const end = await runSession(plan, requestFor(plan, values, ui), { engine, entry, prepared, commit }, ui, deps);
+    if (end.kind === 'lost' && !standing) throw new JackinError('failed', `the container did not start: ${end.why}`);
+    await recordEnd(planned, entry, end, deps.now());
+    return { instanceId: entry.instance_id, container: entry.container, network: entry.network, agentVersion: prepared.agentVolume.version, end };
+  } catch (error) {
+    if (standing) throw error;
+    const explained = await withContext(engine, entry.container, error);
+    await undoLaunch(engine, paths, homeId, entry);
+    throw explained;
+  }
+};
+
+const requestFor = (plan: LaunchPlan, values: ReadonlyMap<string, Secret>, ui: Ui): LaunchRequest =>
+  launchRequest(plan, values, plan.session.kind === 'attached' ? terminalSize(ui.terminal()) : DETACHED_SIZE);
+
+/** A screen for a session that nobody looks at yet; the first one who attaches gives it theirs. */
+const DETACHED_SIZE = { cols: 120, rows: 40 };

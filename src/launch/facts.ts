@@ -1,0 +1,76 @@
+import { lstat, realpath, stat } from 'node:fs/promises';
+import { inspectKimi } from '../auth/kimi-source.ts';
+import type { Paths } from '../config/paths.ts';
+import type { MountEntry, ResolvedConfig } from '../config/resolve.ts';
+import { contains } from '../config/schema.ts';
+import { constructReference } from '../docker/construct.ts';
+import { roleImageTag } from '../docker/role-image.ts';
+import type { Facts, MountFacts, RoleFacts, UnixUser } from '../plan/facts.ts';
+import type { Deps } from './deps.ts';
+
+const kindOf = async (real: string): Promise<MountFacts['kind']> => {
+  const info = await lstat(real);
+  if (info.isDirectory()) return 'directory';
+  if (info.isFile()) return 'file';
+  return info.isSocket() ? 'socket' : 'other';
+};
+
+const lookAtMount = async ({ source }: MountEntry): Promise<MountFacts> => {
+  const real = await realpath(source).catch(() => undefined);
+  return { source, real, kind: real === undefined ? 'missing' : await kindOf(real) };
+};
+
+/** Owner of the host side of the workdir; the operator where there is none. */
+const ownerOfWorkdir = async (config: ResolvedConfig, operator: UnixUser): Promise<UnixUser> => {
+  const { workdir } = config.workspace;
+  const mount = config.mounts
+    .filter(({ target }) => contains(target, workdir))
+    .sort((a, b) => b.target.length - a.target.length)[0];
+  if (mount === undefined) return operator;
+  const inside = await stat(mount.source + workdir.slice(mount.target.length)).catch(() => undefined);
+  const info = inside ?? (await stat(mount.source).catch(() => undefined));
+  return info === undefined ? operator : { uid: info.uid, gid: info.gid };
+};
+
+const inspectLogins = async (config: ResolvedConfig, role: RoleFacts, deps: Deps, now: Date): Promise<Facts['logins']> => {
+  const { mode, sourceDir } = config.auth.kimi;
+  if (!role.agents.includes('kimi') || mode.value !== 'sync') return {};
+  return { kimi: await inspectKimi({ sourceDir: sourceDir?.value, home: deps.home, env: deps.env, uid: deps.uid, now }) };
+};
+
+const hostEnvFacts = (config: ResolvedConfig, env: Deps['env']): Record<string, boolean> =>
+  Object.fromEntries(config.env.flatMap(({ source }) => (source.kind === 'host' ? [[source.name, Boolean(env[source.name])]] : [])));
+
+/** Names of the construct and of the role's image, as far as they can be told without an engine. */
+export const imageFacts = async ({ env, packageRoot }: Deps, role: RoleFacts): Promise<Facts['image']> => {
+  const override = env.JACKIN_CONSTRUCT_IMAGE || undefined;
+  // The tag of an image that is named from outside may move: only the engine knows what it is now.
+  if (override !== undefined) return { construct: override, constructIsOverride: true, role: null };
+  const construct = await constructReference(packageRoot);
+  const { key, contentHash: content, dockerfile } = role;
+  return { construct, constructIsOverride: false, role: roleImageTag({ key, content, dockerfile, constructKey: construct }) };
+};
+
+/** Looks at the world once, before the plan: files and variables, never the engine. */
+export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConfig, role: RoleFacts): Promise<Facts> => {
+  const now = deps.now();
+  const operator = { uid: deps.uid, gid: deps.gid };
+  const [logins, mounts, workdirOwner, jackinHome] = await Promise.all([
+    inspectLogins(config, role, deps, now),
+    Promise.all(config.mounts.map(lookAtMount)),
+    ownerOfWorkdir(config, operator),
+    // A mount is judged by its real path, so the places it is compared with must be real paths as well.
+    realpath(paths.jackinHome).catch(() => paths.jackinHome),
+  ]);
+  return {
+    role,
+    logins,
+    hostEnv: hostEnvFacts(config, deps.env),
+    mounts,
+    operator,
+    workdirOwner,
+    paths: { jackinHome, dataDir: paths.dataDir, operatorHome: await realpath(deps.home).catch(() => deps.home) },
+    image: await imageFacts(deps, role),
+    now: now.toISOString(),
+  };
+};

@@ -1,0 +1,59 @@
+import { chown, mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { linkHandoffNames, provisionHandoff } from '../auth/handoff.ts';
+import type { HandoffChange } from '../auth/handoff.ts';
+import { AGENTS, type AgentSlug } from '../agents/agents.ts';
+import type { LaunchPlan } from '../plan/plan.ts';
+
+/** Names that Debian programs look for; without them `ls -l` and many tools show bare numbers. */
+const SYSTEM_USERS = [
+  'root:x:0:0:root:/root:/bin/bash',
+  'daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin',
+  'bin:x:2:2:bin:/bin:/usr/sbin/nologin',
+  'sys:x:3:3:sys:/dev:/usr/sbin/nologin',
+  'mail:x:8:8:mail:/var/mail:/usr/sbin/nologin',
+  'www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin',
+  '_apt:x:42:65534::/nonexistent:/usr/sbin/nologin',
+  'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin',
+];
+const SYSTEM_GROUPS = ['root:x:0:', 'daemon:x:1:', 'bin:x:2:', 'sys:x:3:', 'tty:x:5:', 'disk:x:6:', 'mail:x:8:', 'www-data:x:33:', 'nogroup:x:65534:'];
+
+const nameOf = (line: string): string => line.split(':')[2]!;
+
+/** `agent` comes first: it is the answer when its id is a system one as well. */
+const passwdText = ({ uid, gid }: { uid: number; gid: number }): string => {
+  const others = SYSTEM_USERS.filter((line) => nameOf(line) !== String(uid) || uid === 0);
+  return [`agent:x:${uid}:${gid}:agent:/home/agent:/bin/bash`, ...others, ''].join('\n');
+};
+
+const groupText = (gid: number): string => {
+  const others = SYSTEM_GROUPS.filter((line) => nameOf(line) !== String(gid) || gid === 0);
+  return [`agent:x:${gid}:`, ...others, ''].join('\n');
+};
+
+/** Makes a directory of the instance, and every directory above it, 0700 and owned by the user of the container. */
+const makeOwned = async (root: string, relative: string, owner: { uid: number; gid: number }): Promise<void> => {
+  let current = root;
+  for (const part of relative.split('/')) {
+    current = path.join(current, part);
+    await mkdir(current, { recursive: true, mode: 0o700 });
+    // Only root can hand a directory over; anybody else is the owner already.
+    if (process.getuid?.() === 0) await chown(current, owner.uid, owner.gid);
+  }
+};
+
+/**
+ * Fills the state directory of a new instance: who the agent is, its durable
+ * homes, and the first generation of the handoff. The directory itself is there.
+ */
+export const fillInstanceDir = async (directory: string, plan: LaunchPlan, changes: HandoffChange[]): Promise<void> => {
+  const owner = plan.container.user;
+  await mkdir(path.join(directory, '.jackin'), { mode: 0o700 });
+  await writeFile(path.join(directory, '.jackin', 'passwd'), passwdText(owner), { mode: 0o644 });
+  await writeFile(path.join(directory, '.jackin', 'group'), groupText(owner.gid), { mode: 0o644 });
+  await makeOwned(directory, 'state', owner);
+  const agents = plan.role.agents as AgentSlug[];
+  for (const home of agents.flatMap((slug) => AGENTS[slug].homes)) await makeOwned(directory, path.join('home', home), owner);
+  await provisionHandoff(path.join(directory, 'handoff'), changes, owner);
+  await linkHandoffNames(directory, agents.flatMap((slug) => AGENTS[slug].handoffs));
+};

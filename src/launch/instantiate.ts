@@ -1,0 +1,77 @@
+import type { ContainerSpec, Engine } from '../docker/engine.ts';
+import { createOwnNetwork } from '../docker/networks.ts';
+import { ID_PLACEHOLDER, type LaunchPlan } from '../plan/plan.ts';
+import { JackinError } from '../shared/errors.ts';
+import type { Deps } from './deps.ts';
+import type { Prepared } from './prepare.ts';
+
+/** Puts the drawn id in the places of the plan that wait for it. What the operator wrote is never searched. */
+export const withId = (plan: LaunchPlan, id: string): LaunchPlan => {
+  const put = (text: string): string => text.replaceAll(ID_PLACEHOLDER, id);
+  const { container } = plan;
+  return {
+    ...plan,
+    mounts: plan.mounts.map((mount) => (mount.source.includes(`/jk-${ID_PLACEHOLDER}`) ? { ...mount, source: put(mount.source) } : mount)),
+    container: {
+      ...container,
+      name: put(container.name),
+      env: container.env.map((line) => (/^JACKIN_(CONTAINER_NAME|INSTANCE_ID)=/.test(line) ? put(line) : line)),
+      labels: Object.fromEntries(Object.entries(container.labels).map(([key, value]) => [key, value === ID_PLACEHOLDER ? id : value])),
+      networks: container.networks.map((name, index) => (index === 0 ? put(name) : name)),
+    },
+  };
+};
+
+const containerSpec = (plan: LaunchPlan, prepared: Prepared, labels: Record<string, string>): ContainerSpec => {
+  const { container, agent } = plan;
+  return {
+    name: container.name,
+    hostname: container.name,
+    image: prepared.image,
+    argv: ['/jackin/runtime/bin/node', '/jackin/runtime/capsule/capsule.mjs'],
+    user: `${container.user.uid}:${container.user.gid}`,
+    workdir: '/',
+    env: container.env,
+    labels,
+    mounts: [
+      ...plan.mounts.map(({ source, target, readonly }) => ({ kind: 'bind' as const, source, target, readonly })),
+      { kind: 'volume', source: prepared.runtimeVolume, target: '/jackin/runtime', readonly: true },
+      { kind: 'volume', source: prepared.agentVolume.name, target: `/jackin/agents/${agent.slug}`, readonly: true },
+    ],
+    tmpfs: container.tmpfs,
+    network: container.networks[0]!,
+    init: container.init,
+    capDrop: container.cap_drop,
+    noNewPrivileges: container.no_new_privileges,
+    pidsLimit: container.pids_limit,
+  };
+};
+
+/** Four random bytes as a number in [0, 1). */
+const unitInterval = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0) / 2 ** 32;
+
+const assertNetworksExist = async (engine: Engine, networks: string[]): Promise<void> => {
+  for (const network of networks) {
+    if (await engine.networkExists(network)) continue;
+    throw new JackinError('not-found', `the engine has no network "${network}"`, {
+      hint: 'create it first, or leave out --network; `docker network ls` lists them',
+    });
+  }
+};
+
+/** Network and container of an instance, started; the capsule in it waits for its first frame. */
+export const instantiate = async (
+  engine: Engine,
+  plan: LaunchPlan,
+  prepared: Prepared,
+  homeId: string,
+  deps: Pick<Deps, 'randomBytes'>,
+): Promise<void> => {
+  const [own, ...joined] = plan.container.networks as [string, ...string[]];
+  const labels = { ...plan.container.labels, 'jackin.home': homeId, 'jackin.image': prepared.image };
+  await assertNetworksExist(engine, joined);
+  await createOwnNetwork(engine, { name: own, labels }, () => unitInterval(deps.randomBytes(4)));
+  const container = await engine.createContainer(containerSpec(plan, prepared, labels));
+  for (const network of joined) await engine.connectNetwork(network, container);
+  await engine.startContainer(container);
+};

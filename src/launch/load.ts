@@ -1,0 +1,89 @@
+import { type Terminal } from '../docker/terminal.ts';
+import type { ConfigFiles } from '../config/files.ts';
+import { readAllWorkspaces, readConfigFiles } from '../config/files.ts';
+import { workspaceOfDirectory } from '../config/nearby.ts';
+import { locatePaths, type Paths } from '../config/paths.ts';
+import { type ResolvedConfig, resolveConfig } from '../config/resolve.ts';
+import { buildPlan } from '../plan/build.ts';
+import type { LaunchPlan } from '../plan/plan.ts';
+import type { LoadRequest, RoleSelector } from '../plan/request.ts';
+import { builtInRoles, findRole } from '../roles/find-role.ts';
+import { JackinError } from '../shared/errors.ts';
+import type { Report } from '../shared/progress.ts';
+import type { Deps } from './deps.ts';
+import { type Executed, executePlan } from './execute.ts';
+import { gatherFacts } from './facts.ts';
+
+/** How a launch talks to the person who asked for it. */
+export interface Ui {
+  say: (line: string) => void;
+  report: Report;
+  /** Undefined when nobody can be asked. */
+  confirm: ((question: string) => Promise<boolean>) | undefined;
+  /** Where a one-shot prompt's output goes. */
+  promptOutput: NodeJS.WritableStream;
+  terminal: () => Terminal;
+}
+
+export interface PlannedLaunch {
+  plan: LaunchPlan;
+  config: ResolvedConfig;
+  paths: Paths;
+}
+
+interface Place {
+  workspace: string | null;
+  directory: string | null;
+  files: ConfigFiles;
+}
+
+/** Reads the files of the target: a named workspace, a directory, or the workspace saved for the current directory. */
+const findPlace = async ({ target }: LoadRequest, paths: Paths, deps: Deps): Promise<Place> => {
+  if (target.kind === 'directory') return { workspace: null, directory: target.path, files: await readConfigFiles(paths) };
+  if (target.kind === 'workspace') return { workspace: target.name, directory: null, files: await readConfigFiles(paths, target.name) };
+  const saved = workspaceOfDirectory(await readAllWorkspaces(paths), target.path, deps.home);
+  const files = await readConfigFiles(paths, saved);
+  return saved === undefined ? { workspace: null, directory: target.path, files } : { workspace: saved, directory: null, files };
+};
+
+const chooseRole = async (request: LoadRequest, { files }: Place, deps: Deps): Promise<RoleSelector> => {
+  if (request.role !== undefined) return request.role;
+  const role = files.workspace?.value.default_role;
+  if (role !== undefined) return { kind: 'name', key: role };
+  throw new JackinError('usage', files.workspace === undefined ? 'no role was named' : `no role was named and ${files.workspace.document.file} has no default_role`, {
+    hint: `name one, as in \`jackin load ${(await builtInRoles(deps.packageRoot))[0]}\``,
+  });
+};
+
+/** From a request to its plan. Looks at files, never at the engine, and changes nothing. */
+export const planLoad = async (request: LoadRequest, deps: Deps): Promise<PlannedLaunch> => {
+  const paths = locatePaths(deps);
+  const place = await findPlace(request, paths, deps);
+  const role = await findRole(await chooseRole(request, place, deps), deps.packageRoot);
+  const config = resolveConfig(place.files, {
+    role: role.key,
+    workspace: place.workspace,
+    directory: place.directory,
+    mounts: request.mounts,
+    home: deps.home,
+  });
+  const facts = await gatherFacts(deps, paths, config, role);
+  return { plan: buildPlan(request, config, facts), config, paths };
+};
+
+/** Asks for what the plan needs the operator's word for. Without it nothing happens. */
+const obtainConsent = async (plan: LaunchPlan, ui: Ui): Promise<void> => {
+  for (const { path, why, given } of plan.consents) {
+    if (given) continue;
+    if (ui.confirm !== undefined && (await ui.confirm(`Mount ${path}? ${why}, and the agent could read all of it.`))) continue;
+    throw new JackinError('consent.needed', `mounting ${path} needs your consent: ${why}`, {
+      hint: `mount less, or agree with --allow-mount ${path}`,
+    });
+  }
+};
+
+/** Executes a plan after asking for what it needs. */
+export const launch = async (planned: PlannedLaunch, ui: Ui, deps: Deps): Promise<Executed> => {
+  await obtainConsent(planned.plan, ui);
+  return executePlan(planned, ui, deps);
+};

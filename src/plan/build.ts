@@ -1,0 +1,176 @@
+import path from 'node:path';
+import { AGENTS, type AgentSlug } from '../agents/agents.ts';
+import { resolveModel } from '../agents/kimi-config.ts';
+import { didYouMean } from '../config/nearest.ts';
+import { describeOrigin, type ResolvedConfig } from '../config/resolve.ts';
+import { touches } from '../config/schema.ts';
+import { JackinError } from '../shared/errors.ts';
+import { planAuth, unusedKeyWarnings } from './auth.ts';
+import type { Facts, UnixUser } from './facts.ts';
+import { judgeMounts } from './mount-policy.ts';
+import { containerName, networkName } from './names.ts';
+import { ID_PLACEHOLDER, type LaunchPlan, type PlannedAuth, type PlannedMount } from './plan.ts';
+import type { LoadRequest } from './request.ts';
+import { chooseAgent, planSession } from './session.ts';
+
+const PIDS_LIMIT = 4096;
+const CONTAINER_HOME = '/home/agent';
+const RUNTIME_DIR = '/jackin/runtime';
+
+/** Variables of an image that would run code in front of the capsule; a bare name removes them. */
+const REMOVED_ENV = ['NODE_OPTIONS', 'NODE_PATH', 'NODE_EXTRA_CA_CERTS', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'LD_AUDIT', 'BASH_ENV', 'ENV'];
+
+const assertRoleAllowed = (config: ResolvedConfig, role: string): void => {
+  const { allowedRoles, name, file } = config.workspace;
+  if (allowedRoles.length === 0 || allowedRoles.includes(role)) return;
+  throw new JackinError('usage', `workspace ${name} does not allow the role ${role}`, {
+    hint: `${file} allows: ${allowedRoles.join(', ')}; ${didYouMean(role, allowedRoles) || 'add the role to allowed_roles to run it here'}`,
+  });
+};
+
+const assertWorkdirMounted = (workdir: string, mounts: { target: string }[]): void => {
+  if (mounts.some(({ target }) => touches(workdir, target))) return;
+  throw new JackinError('usage', `workdir ${workdir} is outside every mount: the agent would start in an empty directory`, {
+    hint: `mounts: ${mounts.map(({ target }) => target).join(', ')}`,
+  });
+};
+
+const chooseUser = (operator: UnixUser, owner: UnixUser): LaunchPlan['container']['user'] => {
+  if (operator.uid !== 0) return { ...operator, why: 'the operator' };
+  if (owner.uid !== 0) return { ...owner, why: 'the owner of the workdir, because the operator is root' };
+  return { uid: 0, gid: 0, why: 'operator and workdir belong to root: uid 0 without any capability' };
+};
+
+const planModel = (facts: Facts, agent: AgentSlug, auth: PlannedAuth): LaunchPlan['agent']['model'] => {
+  const requested = facts.role.models[agent];
+  if (requested === undefined) return null;
+  const aliases =
+    auth.provider === null
+      ? (facts.logins[agent]?.aliases ?? [])
+      : [{ alias: `jackin/${auth.provider.model}`, model: auth.provider.model }];
+  const { alias, known } = resolveModel(requested, aliases);
+  const configured = aliases.length === 0 ? 'none are configured' : `configured: ${aliases.map((entry) => entry.alias).join(', ')}`;
+  return { requested, passed: alias, note: known ? null : `model "${requested}" is passed as it stands: no alias answers to it (${configured})` };
+};
+
+/** jackin's own mounts: what is handed over, what lasts, and who the agent is. */
+const ownMounts = (instanceDir: string, agents: AgentSlug[]): PlannedMount[] => {
+  const own = (source: string, target: string, readonly: boolean, why: string): PlannedMount => ({
+    source: path.join(instanceDir, source),
+    target,
+    readonly,
+    isolation: 'shared',
+    why,
+  });
+  return [
+    own('handoff', '/jackin/handoff', true, 'logins that the host hands over'),
+    own('state', '/jackin/state', false, 'jackin’s own state of the instance'),
+    own('.jackin/passwd', '/etc/passwd', true, 'gives the uid a name'),
+    own('.jackin/group', '/etc/group', true, 'gives the gid a name'),
+    ...agents.flatMap((slug) =>
+      AGENTS[slug].homes.map((home) => own(`home/${home}`, `${CONTAINER_HOME}/${home}`, false, `durable home of ${slug}`)),
+    ),
+  ];
+};
+
+const planMounts = (config: ResolvedConfig, instanceDir: string, agents: AgentSlug[]): PlannedMount[] => [
+  ...config.mounts.map(
+    ({ source, target, readonly, origin }): PlannedMount => ({ source, target, readonly, isolation: 'shared', why: describeOrigin(origin) }),
+  ),
+  ...ownMounts(instanceDir, agents),
+];
+
+const planContainer = (
+  request: LoadRequest,
+  config: ResolvedConfig,
+  facts: Facts,
+  name: string,
+): LaunchPlan['container'] => {
+  const user = chooseUser(facts.operator, facts.workdirOwner);
+  return {
+    name,
+    user,
+    workdir: config.workspace.workdir,
+    env: [
+      'JACKIN=1',
+      `JACKIN_CONTAINER_NAME=${name}`,
+      `JACKIN_INSTANCE_ID=${ID_PLACEHOLDER}`,
+      `JACKIN_ROLE=${facts.role.key}`,
+      `JACKIN_WORKDIR=${config.workspace.workdir}`,
+      `HOME=${CONTAINER_HOME}`,
+      // Without it, agents that refuse to run as root would; docs/adr/0003 says why this is told to them.
+      ...(user.uid === 0 ? ['IS_SANDBOX=1'] : []),
+      ...REMOVED_ENV,
+    ],
+    labels: {
+      'jackin.managed': 'true',
+      'jackin.kind': 'role',
+      'jackin.class': facts.role.key,
+      'jackin.display.name': facts.role.name,
+      'jackin.instance': ID_PLACEHOLDER,
+      'jackin.workspace': config.workspace.name ?? '',
+    },
+    networks: [networkName(name), ...request.networks],
+    tmpfs: { '/jackin/run': `rw,nosuid,nodev,noexec,mode=0700,uid=${user.uid},gid=${user.gid}` },
+    init: true,
+    cap_drop: ['ALL'],
+    no_new_privileges: true,
+    pids_limit: PIDS_LIMIT,
+  };
+};
+
+const planWarnings = (config: ResolvedConfig, auth: PlannedAuth[], agent: LaunchPlan['agent']): string[] => {
+  const launched = auth.find((entry) => entry.agent === agent.slug)!;
+  return [
+    ...launched.login === null ? [] : launched.login.skipped.map(({ path: file, why }) => `${file} is not handed over: ${why}`),
+    ...(agent.model?.note == null ? [] : [agent.model.note]),
+    ...unusedKeyWarnings(config),
+  ];
+};
+
+/** Pure: what a launch will do, decided from the request, the configuration and the facts. */
+export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: Facts): LaunchPlan => {
+  const { role } = facts;
+  assertRoleAllowed(config, role.key);
+  const { slug, decided_by } = chooseAgent(request.agent, config.workspace.defaultAgent, role);
+  const agentHomes = role.agents.flatMap((agent) => AGENTS[agent].homes.map((home) => `${CONTAINER_HOME}/${home}`));
+  const { consents } = judgeMounts(config.mounts, facts, agentHomes, request.allowedMounts);
+  assertWorkdirMounted(config.workspace.workdir, config.mounts);
+  const auth = planAuth(config, facts, slug);
+  const model = planModel(facts, slug, auth.find((entry) => entry.agent === slug)!);
+  const agent = { slug, decided_by, version: config.agentVersions[slug]?.version ?? null, model };
+  const name = containerName(ID_PLACEHOLDER, config.workspace.name, role.key);
+  const instanceDir = path.join(facts.paths.dataDir, name);
+  return {
+    schema_version: 'v1',
+    workspace: {
+      kind: config.workspace.kind,
+      name: config.workspace.name,
+      file: config.workspace.file,
+      workdir: config.workspace.workdir,
+    },
+    role: { key: role.key, name: role.name, source: role.source, content: role.contentHash, agents: role.agents },
+    agent,
+    session: planSession(request, slug, model?.passed),
+    auth,
+    env: config.env.map(({ name: variable, source, origin }) => ({ name: variable, kind: source.kind, decided_by: origin })),
+    mounts: planMounts(config, instanceDir, role.agents),
+    image: {
+      construct: facts.image.construct,
+      construct_is_override: facts.image.constructIsOverride,
+      role: facts.image.role,
+      dockerfile: role.dockerfile,
+    },
+    volumes: [
+      { holds: 'Node and the capsule', target: RUNTIME_DIR },
+      { holds: `${slug} ${agent.version ?? 'in the newest cached version, else the newest there is'}`, target: `/jackin/agents/${slug}` },
+    ],
+    container: planContainer(request, config, facts, name),
+    host_effects: [
+      { path: instanceDir, what: 'state of the instance: handoff, home, state' },
+      { path: path.join(facts.paths.jackinHome, 'journal'), what: 'what the launch makes, until it stands' },
+    ],
+    consents,
+    warnings: planWarnings(config, auth, agent),
+  };
+};

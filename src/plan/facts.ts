@@ -1,0 +1,42 @@
+import type { AgentSlug } from '../agents/agents.ts';
+import type { LoginFacts } from '../agents/login-facts.ts';
+
+/** What the plan must know of the world: looked at once, before it. Never the engine, never a secret. */
+export interface Facts {
+  role: RoleFacts;
+  logins: Partial<Record<AgentSlug, LoginFacts>>;
+  /** For each name that the environment layers take from the host: whether it is set there, and not empty. */
+  hostEnv: Record<string, boolean>;
+  mounts: MountFacts[];
+  operator: UnixUser;
+  /** Owner of the host directory behind the workdir. */
+  workdirOwner: UnixUser;
+  paths: { jackinHome: string; dataDir: string; operatorHome: string };
+  /** `role`: tag of the role's image; null when only the engine can tell, because the construct is an override. */
+  image: { construct: string; constructIsOverride: boolean; role: string | null };
+  now: string;
+}
+
+export interface UnixUser {
+  uid: number;
+  gid: number;
+}
+
+export interface RoleFacts {
+  key: string;
+  name: string;
+  source: { kind: 'built-in' | 'folder'; path: string };
+  /** SHA-256 over every file of the role. */
+  contentHash: string;
+  dockerfile: string;
+  manifestFile: string;
+  agents: AgentSlug[];
+  models: Partial<Record<AgentSlug, string>>;
+}
+
+export interface MountFacts {
+  source: string;
+  /** Where the source really is, links resolved; undefined when there is nothing. */
+  real: string | undefined;
+  kind: 'directory' | 'file' | 'socket' | 'other' | 'missing';
+}

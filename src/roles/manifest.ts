@@ -1,0 +1,59 @@
+import * as z from 'zod';
+import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
+import { isProblem, parseDocument } from '../config/document.ts';
+import { configError } from '../config/problems.ts';
+import { validateDocument } from '../config/validate.ts';
+
+const MANIFEST_VERSIONS = ['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4', 'v1alpha5', 'v1alpha6'];
+
+const insideRole = z.string().refine((value) => value !== '' && !value.startsWith('/') && !value.split('/').includes('..') && !value.includes('\0'), {
+  error: 'expected a relative path inside the role',
+});
+
+/** A model goes to the agent as one argument: it may not look like a flag. */
+const model = z.string().regex(/^[^-\s]\S{0,199}$/, 'expected a model name or alias');
+const agentTable = z.strictObject({ model: model.optional() }).optional();
+
+/** What a role says of itself. A role can never say how logins are forwarded. */
+export const ManifestSchema = z
+  .strictObject({
+    version: z.enum(MANIFEST_VERSIONS as [string, ...string[]]),
+    dockerfile: insideRole,
+    identity: z.strictObject({ name: z.string().max(80).optional() }).optional(),
+    agents: z
+      .array(z.enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]]))
+      .min(1)
+      .optional(),
+    ...(Object.fromEntries(AGENT_SLUGS.map((slug) => [slug, agentTable])) as Record<AgentSlug, typeof agentTable>),
+  })
+  .superRefine((manifest, context) => {
+    for (const slug of manifest.agents ?? ['claude']) {
+      if (manifest[slug as AgentSlug] === undefined) {
+        context.addIssue({ code: 'custom', path: ['agents'], message: `the agent ${slug} needs its table: add [${slug}]` });
+      }
+    }
+  });
+
+export interface Manifest {
+  name: string | undefined;
+  dockerfile: string;
+  agents: AgentSlug[];
+  models: Partial<Record<AgentSlug, string>>;
+}
+
+/** Parses and checks a `jackin.role.toml`. Problems are told as those of the configuration are. */
+export const parseManifest = (file: string, text: string): Manifest => {
+  const document = parseDocument(file, text);
+  if (isProblem(document)) throw configError([document]);
+  const result = validateDocument(ManifestSchema, document);
+  if (!result.ok) throw configError(result.problems);
+  const { value } = result;
+  // Without a list, a role is for Claude alone: the rule of the first manifests.
+  const agents = value.agents ?? ['claude'];
+  const models: Manifest['models'] = {};
+  for (const slug of agents) {
+    const wanted = value[slug]?.model;
+    if (wanted !== undefined) models[slug] = wanted;
+  }
+  return { name: value.identity?.name, dockerfile: value.dockerfile, agents, models };
+};

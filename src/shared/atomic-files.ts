@@ -1,0 +1,166 @@
+import { constants } from 'node:fs';
+import * as fsPromises from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { isErrno, JackinError } from './errors.ts';
+
+/**
+ * Writing of files that may hold secrets: 0600 in 0700 whatever the umask, no
+ * link followed, never half a file under the final name.
+ */
+
+/** The file system calls that writing needs, so that tests can break each one. */
+export type FsLayer = Pick<
+  typeof fsPromises,
+  'chmod' | 'lchown' | 'lstat' | 'mkdir' | 'open' | 'readdir' | 'readlink' | 'rename' | 'rm' | 'stat' | 'symlink' | 'unlink'
+>;
+
+export const nodeFs: FsLayer = fsPromises;
+
+/** Unix identity that files are made for. */
+export interface FileOwner {
+  uid: number;
+  gid: number;
+}
+
+interface WriteOptions {
+  /** Set on what is written when we are root; nobody else can give files away. */
+  owner?: FileOwner;
+  fs?: FsLayer;
+}
+
+const NEW_FILE = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY | constants.O_NOFOLLOW;
+
+/** The owner to set, if there is one to set and we may: only root can give files away. */
+const giveTo = (owner: FileOwner | undefined): FileOwner | undefined =>
+  process.geteuid?.() === 0 ? owner : undefined;
+
+/** Flushes a directory, so that names made or renamed in it outlive a power cut. */
+export const syncDirectory = async (dir: string, fs: FsLayer = nodeFs): Promise<void> => {
+  const handle = await fs.open(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+/** Makes a file that must not be there yet, mode 0600, flushed. */
+export const createPrivateFile = async (
+  file: string,
+  content: Buffer | string,
+  { owner, fs = nodeFs }: WriteOptions = {},
+): Promise<void> => {
+  const handle = await fs.open(file, NEW_FILE, 0o600);
+  const recipient = giveTo(owner);
+  try {
+    // A umask can only take bits away at creation, and may have taken ours.
+    await handle.chmod(0o600);
+    if (recipient) await handle.chown(recipient.uid, recipient.gid);
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+};
+
+/** Makes a directory that must not be there yet, mode 0700. */
+export const createPrivateDir = async (dir: string, { owner, fs = nodeFs }: WriteOptions = {}): Promise<void> => {
+  await fs.mkdir(dir, { mode: 0o700 });
+  await fs.chmod(dir, 0o700);
+  const recipient = giveTo(owner);
+  if (recipient) await fs.lchown(dir, recipient.uid, recipient.gid);
+};
+
+/**
+ * Makes a directory and missing parents, each new one 0700, and tightens the
+ * directory itself when it was there with a wider mode. Anything else under
+ * that name, a link above all, is a `conflict`.
+ */
+export const ensurePrivateDir = async (dir: string, options: WriteOptions = {}): Promise<void> => {
+  const { fs = nodeFs, owner } = options;
+  const found = await unlessMissing(fs.lstat(dir));
+  if (found === undefined) {
+    const parent = path.dirname(dir);
+    // Parents may be links, such as /tmp on macOS: only the directory itself may not.
+    if ((await unlessMissing(fs.stat(parent))) === undefined) await ensurePrivateDir(parent, options);
+    await createPrivateDir(dir, options);
+    return;
+  }
+  if (!found.isDirectory()) {
+    throw new JackinError('conflict', `${dir} is not a directory, and jackin follows no links there.`);
+  }
+  if ((found.mode & 0o777) !== 0o700) await fs.chmod(dir, 0o700);
+  const recipient = giveTo(owner);
+  if (recipient && (found.uid !== recipient.uid || found.gid !== recipient.gid)) {
+    await fs.lchown(dir, recipient.uid, recipient.gid);
+  }
+};
+
+/** The answer of a file system call, or undefined when there is nothing under that name. */
+export const unlessMissing = async <T>(call: Promise<T>): Promise<T | undefined> => {
+  try {
+    return await call;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+};
+
+/**
+ * Puts a whole new file in the place of an old one, or of a link: a reader sees
+ * the old content or the new, and a crash leaves one of them. Mode 0600.
+ * The directory must exist. After an error nothing has changed.
+ */
+export const writeFileAtomic = async (
+  file: string,
+  content: Buffer | string,
+  options: WriteOptions = {},
+): Promise<void> => {
+  const { fs = nodeFs } = options;
+  const temporary = temporaryName(file);
+  try {
+    await createPrivateFile(temporary, content, options);
+    await fs.rename(temporary, file);
+  } catch (error) {
+    await fs.unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+  await syncDirectory(path.dirname(file), fs);
+};
+
+/** Puts a symbolic link in the place of an old one, in one step. After an error nothing has changed. */
+export const linkAtomic = async (target: string, link: string, options: WriteOptions = {}): Promise<void> => {
+  const { fs = nodeFs, owner } = options;
+  const temporary = temporaryName(link);
+  try {
+    await fs.symlink(target, temporary);
+    const recipient = giveTo(owner);
+    if (recipient) await fs.lchown(temporary, recipient.uid, recipient.gid);
+    await fs.rename(temporary, link);
+  } catch (error) {
+    await fs.unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+  await syncDirectory(path.dirname(link), fs);
+};
+
+const temporaryName = (file: string): string =>
+  path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
+
+/** True for names that a crash in the middle of an atomic write can leave behind. */
+export const isTemporaryName = (name: string): boolean => /^\..+\.[0-9a-f]{12}\.tmp$/.test(name);
+
+/** An error of the file system in words: what failed, and for a full disk what to do. */
+export const asDiskError = (error: unknown, action: string): unknown => {
+  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+    return new JackinError('disk.full', `${action} failed: there is no space left.`, {
+      hint: 'Free some disk space and start again; what was there before is unchanged.',
+      cause: error,
+    });
+  }
+  if (error instanceof Error && 'syscall' in error) {
+    return new JackinError('failed', `${action} failed: ${error.message}.`, { cause: error });
+  }
+  return error;
+};

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { sessionEnvironment } from '../../../src/capsule/environment.ts';
+
+const host = { env: { EDITOR: 'vi' }, keys: { kimi: { KIMI_API_KEY: 'one' }, claude: { ANTHROPIC_API_KEY: 'two' } } };
+const kimi = { agent: 'kimi', cwd: '/work', io: 'pty' } as const;
+
+describe('the environment of a session', () => {
+  it('holds what the host sent, and the keys of its own agent only', () => {
+    const env = sessionEnvironment({ PATH: '/bin' }, host, kimi, '/home/agent');
+    expect(env).toEqual({
+      PATH: '/bin',
+      EDITOR: 'vi',
+      KIMI_API_KEY: 'one',
+      TERM: 'xterm-256color',
+      COLORTERM: 'truecolor',
+      LANG: 'C.UTF-8',
+      JACKIN_AGENT: 'kimi',
+      HOME: '/home/agent',
+      PWD: '/work',
+    });
+  });
+
+  it('holds no keys and no agent for anything that is not an agent', () => {
+    for (const agent of ['shell', 'constructor', 'toString']) {
+      const env = sessionEnvironment({}, host, { ...kimi, agent, io: 'pipe' }, '/home/agent');
+      expect(Object.keys(env).sort()).toEqual(['EDITOR', 'HOME', 'LANG', 'PWD']);
+    }
+  });
+
+  it('takes loader tricks from the image away, not from the operator', () => {
+    const image = { NODE_OPTIONS: '-r /evil', LD_PRELOAD: '/evil.so', LD_LIBRARY_PATH: '/evil', NODE_EXTRA_CA_CERTS: '/evil.pem', NODE_ENV: 'x' };
+    const env = sessionEnvironment(image, { env: { NODE_EXTRA_CA_CERTS: '/mine.pem' }, keys: {} }, kimi, '/home/agent');
+    expect(Object.keys(env).filter((name) => Object.hasOwn(image, name))).toEqual(['NODE_ENV', 'NODE_EXTRA_CA_CERTS']);
+    expect(env['NODE_EXTRA_CA_CERTS']).toBe('/mine.pem');
+  });
+
+  it('keeps the language of the container, and HOME against everything', () => {
+    const env = sessionEnvironment({ LANG: 'de_DE.UTF-8', HOME: '/root' }, { env: { HOME: '/elsewhere' }, keys: {} }, kimi, '/home/agent');
+    expect([env['LANG'], env['HOME']]).toEqual(['de_DE.UTF-8', '/home/agent']);
+  });
+});
