@@ -37,7 +37,9 @@ const makeCopy = async () => {
 const patch = (/** @type {string} */ copy, /** @type {string} */ file, /** @type {string[]} */ ...flags) => {
   // Outside of any repository, so that git looks at plain files.
   const env = { ...process.env, GIT_CEILING_DIRECTORIES: path.dirname(copy) };
-  return spawnSync('git', ['apply', '--unidiff-zero', ...flags, file], { cwd: copy, env, stdio: 'ignore' }).status === 0;
+  const applied = spawnSync('git', ['apply', '--unidiff-zero', ...flags, file], { cwd: copy, env, stdio: 'ignore' });
+  if (applied.error) throw new Error('git is needed to apply patches', { cause: applied.error });
+  return applied.status === 0;
 };
 
 const runTests = (/** @type {string} */ copy, /** @type {string[]} */ tests) => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { parse, stringify } from 'smol-toml';
+import { parse, stringify, TomlError } from 'smol-toml';
 import { messageOf } from '../shared/errors.ts';
 
 /**
@@ -41,7 +41,9 @@ export const parseKimiConfig = (text: string): { config: KimiConfig } | { broken
   try {
     return { config: parse(text, { integersAsBigInt: 'asNeeded' }) };
   } catch (error) {
-    return { broken: messageOf(error).split('\n')[0] ?? 'not TOML' };
+    // The lines after the first one quote the file.
+    const [reason = ''] = messageOf(error).split('\n');
+    return { broken: error instanceof TomlError ? `line ${error.line}: ${reason}` : reason };
   }
 };
 

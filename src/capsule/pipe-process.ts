@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
-import { exitOf, signalGroup, withSessionUmask, type ProcessEvents, type ProcessSpec, type SessionProcess } from './process.ts';
+import { SESSION_UMASK, exitOf, signalGroup, withUmask, type ProcessEvents, type ProcessSpec, type SessionProcess } from './process.ts';
 
 /** A program that ended may leave children that hold its output open: after this much silence they do not count. */
 const SILENCE_MS = 1000;
 
 /** Starts a program on three pipes, in a process group of its own. */
 export const startPipes = (spec: ProcessSpec, events: ProcessEvents): SessionProcess => {
-  const child = withSessionUmask(() =>
+  const child = withUmask(SESSION_UMASK, () =>
     spawn(spec.file, spec.args, { cwd: spec.cwd, env: spec.env, detached: true, stdio: 'pipe' }),
   );
   const outputs = [child.stdout, child.stderr];

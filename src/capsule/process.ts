@@ -46,11 +46,14 @@ export const signalGroup = (pid: number, name: SignalRequest['signal']): void =>
   }
 };
 
-/** Starts a program with the umask that people expect; the capsule's own is stricter. Starting must be synchronous. */
-export const withSessionUmask = <T>(start: () => T): T => {
-  const own = process.umask(0o022);
+/** The umask that people expect of a session; the capsule's own is stricter. */
+export const SESSION_UMASK = 0o022;
+
+/** Does something with another umask; what makes the file or the process must happen synchronously. */
+export const withUmask = <T>(umask: number, act: () => T): T => {
+  const own = process.umask(umask);
   try {
-    return start();
+    return act();
   } finally {
     process.umask(own);
   }

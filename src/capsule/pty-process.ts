@@ -1,5 +1,5 @@
 import { spawn } from '@lydell/node-pty';
-import { exitOf, signalGroup, withSessionUmask, type ProcessEvents, type ProcessSpec, type SessionProcess } from './process.ts';
+import { SESSION_UMASK, exitOf, signalGroup, withUmask, type ProcessEvents, type ProcessSpec, type SessionProcess } from './process.ts';
 import type { TerminalSize } from './protocol.ts';
 
 /** How often a paused PTY is asked whether its program still lives. */
@@ -7,7 +7,7 @@ const DEATH_WATCH_MS = 50;
 
 /** Starts a program on a new PTY of this size. */
 export const startPty = (spec: ProcessSpec, size: TerminalSize, events: Omit<ProcessEvents, 'errorOutput'>): SessionProcess => {
-  const pty = withSessionUmask(() =>
+  const pty = withUmask(SESSION_UMASK, () =>
     // No encoding: a string would be cut where a chunk ends inside a character.
     spawn(spec.file, spec.args, { ...size, cwd: spec.cwd, env: spec.env, name: 'xterm-256color', encoding: null }),
   );

@@ -11,26 +11,38 @@ export interface Screen {
   backlog: () => number;
   /** Whether the session has written anything at all. */
   blank: () => boolean;
-  write: (bytes: Buffer) => void;
+  /** `unseen`: nobody else sees these bytes, so questions among them are answered here. */
+  write: (bytes: Buffer, unseen: boolean) => void;
   resize: (size: TerminalSize) => void;
   /** Calls back, exactly between what was written before and after this call, with the picture at that point. */
   picture: (show: (picture: Buffer) => void) => void;
 }
 
-/** A terminal that nobody looks at. `answer` gets its replies to the program's questions (DA, DSR and the like). */
+/** The model of a terminal. `answer` gets its replies to the program's questions (DA, DSR and the like). */
 export const createScreen = (size: TerminalSize, answer: (reply: string) => void): Screen => {
   const terminal = new Terminal({ ...size, scrollback: SCROLLBACK_LINES, allowProposedApi: true });
   const serializer = new SerializeAddon();
   terminal.loadAddon(serializer);
   const modes = trackModes(terminal);
-  terminal.onData(answer);
   let backlog = 0;
   let blank = true;
+  // Two flags, because the model works bytes off later than they come.
+  let queuedUnseen = true;
+  let answering = true;
+  terminal.onData((reply) => {
+    if (answering) answer(reply);
+  });
   return {
     backlog: () => backlog,
     blank: () => blank,
-    write: (bytes) => {
+    write: (bytes, unseen) => {
       blank = false;
+      if (unseen !== queuedUnseen) {
+        queuedUnseen = unseen;
+        terminal.write('', () => {
+          answering = unseen;
+        });
+      }
       backlog += bytes.byteLength;
       terminal.write(bytes, () => {
         backlog -= bytes.byteLength;

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { isErrno, messageOf } from '../shared/errors.ts';
 import { Refusal, serveConnection, type SessionHost } from './connection.ts';
 import { sessionEnvironment, type HostEnvironment } from './environment.ts';
+import { withUmask } from './process.ts';
 import { findProgram } from './program.ts';
 import type { LaunchRequest, SessionRequest, SetupReport, SetupRequest } from './protocol.ts';
 import { startSession, type Session } from './session.ts';
@@ -148,10 +149,7 @@ const listen = async (server: net.Server, runDir: string): Promise<void> => {
   await rm(file, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(file, () => {
-      server.off('error', reject);
-      resolve();
-    });
+    // A client may be waiting already, so the mode must be right from the first moment.
+    withUmask(0o177, () => server.listen(file, resolve));
   });
-  await chmod(file, 0o600);
 };

@@ -54,7 +54,8 @@ export const startSession = (spec: SessionSpec): Session => {
   };
   const events: ProcessEvents = {
     output: (bytes) => {
-      screen?.write(bytes);
+      // A real terminal answers by itself; two answers would be typed into the program's input.
+      screen?.write(bytes, viewers.size === 0);
       broadcast(encodeData(FrameType.output, bytes));
       flow.check();
     },
@@ -72,10 +73,7 @@ export const startSession = (spec: SessionSpec): Session => {
   const program = spec.io === 'pty' ? startPty(spec, spec.size, events) : startPipes(spec, events);
   const screen =
     spec.io === 'pty'
-      ? createScreen(spec.size, (reply) => {
-          // A real terminal answers by itself; two answers would be typed into the program's input.
-          if (viewers.size === 0) program.write(Buffer.from(reply));
-        })
+      ? createScreen(spec.size, (reply) => program.write(Buffer.from(reply)))
       : undefined;
   // Who waits for the picture waits for the model, whose backlog counts already.
   const takers = () => [...viewers].flatMap(([viewer, queue]) => (queue === undefined ? [viewer] : []));

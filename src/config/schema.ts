@@ -153,7 +153,7 @@ export const WorkspaceSchema = z
       if (first === undefined) seen.set(target, index);
       else context.addIssue({ code: 'custom', path: ['mounts', index, 'dst'], message: `two mounts on one destination: ${dst} is already the destination of mount ${first + 1}` });
     });
-    if (!workspace.mounts.some(({ dst }) => touches(workspace.workdir, dst))) {
+    if (workspace.mounts.length > 0 && !workspace.mounts.some(({ dst }) => touches(workspace.workdir, dst))) {
       context.addIssue({ code: 'custom', path: ['workdir'], message: 'workdir is outside every mount: the agent would start in an empty directory' });
     }
     const { default_role: role, allowed_roles: allowed } = workspace;

@@ -36,27 +36,31 @@ const misplacedKey = (schema: z.ZodType, document: TomlDocument, path: KeyPath, 
   const { line } = document.locate([...path, key]);
   const firstTable = document.text.split('\n').findIndex((text) => /^\s*\[/.test(text)) + 1;
   if (firstTable === 0) return '';
-  return `, but it stands below a [table] header and so belongs to that table: move line ${line} above line ${firstTable}`;
+  return `"${key}" is a key of the top of the file, but it stands below a header and so belongs to [${path.join('.')}]: move line ${line} above line ${firstTable}`;
 };
 
 const unknownKeyProblems = (schema: z.ZodType, document: TomlDocument, path: KeyPath, keys: string[]): Problem[] =>
   keys.map((key) => {
     const known = knownKeys(schema, path);
     const where = path.length === 0 ? '' : ` in [${path.join('.')}]`;
-    const advice =
-      misplacedKey(schema, document, path, key) ||
-      (known.length === 0 ? '' : `; ${didYouMean(key, known) || `known here: ${known.join(', ')}`}`);
-    return document.problem([...path, key], `unknown key "${key}"${where}${advice}`);
+    const advice = known.length === 0 ? '' : `; ${didYouMean(key, known) || `known here: ${known.join(', ')}`}`;
+    return document.problem([...path, key], misplacedKey(schema, document, path, key) || `unknown key "${key}"${where}${advice}`);
   });
 
 const quoted = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');
 
+/** What zod says by itself starts so; anything else is a sentence of the schema's own. */
+const isDefaultMessage = (message: string): boolean => /^(Invalid (input|option|key)|Too )/.test(message);
+
 const describe = (issue: z.core.$ZodIssue): string => {
+  if (!isDefaultMessage(issue.message)) return issue.message;
   switch (issue.code) {
     case 'invalid_type':
-      return issue.input === undefined ? `missing: expected ${issue.expected}` : `expected ${issue.expected}`;
+      return issue.input === undefined ? `missing, expected ${issue.expected}` : `expected ${issue.expected}`;
     case 'invalid_value':
       return `expected ${issue.values.length === 1 ? '' : 'one of '}${quoted(issue.values)}`;
+    case 'invalid_key':
+      return issue.issues.map(describe).join('; ');
     default:
       return issue.message;
   }

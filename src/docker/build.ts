@@ -2,6 +2,7 @@ import { JackinError } from '../shared/errors.ts';
 import type { BuildSpec, Engine, LongCall } from './engine.ts';
 
 const TAIL_LINES = 15;
+const STEP_TEXT = 100;
 
 /**
  * Builds an image; a build that fails says at which step, and shows the last lines
@@ -17,7 +18,7 @@ export const buildWithTail = async (
   let step: { number: number; text: string } | undefined;
   const onLine = (line: string): void => {
     const found = /^Step (\d+)\/\d+ : (.*)/.exec(line);
-    if (found?.[1] !== undefined) step = { number: Number(found[1]), text: found[2] ?? '' };
+    if (found?.[1] !== undefined) step = { number: Number(found[1]), text: (found[2] ?? '').slice(0, STEP_TEXT) };
     tail.push(line);
     if (tail.length > TAIL_LINES) tail.shift();
     call.onLine?.(line);

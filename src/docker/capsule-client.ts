@@ -84,7 +84,7 @@ export const converse = (
   const send = (frames: Buffer) => !isOver() && stream.stdin.writable && stream.stdin.write(frames);
   const wire = createWire(stream, send, finish);
   const deliver = (target: Writable | undefined, bytes: Buffer) => {
-    if (target === undefined || !target.writable || target.write(bytes)) return;
+    if (target === undefined || !target.writable || target.write(bytes) || stream.stdout.isPaused()) return;
     stream.stdout.pause();
     resumeWhenDrained(target, () => stream.stdout.resume());
   };

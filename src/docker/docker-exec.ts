@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { PassThrough, type Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type Docker from 'dockerode';
@@ -7,6 +6,20 @@ import { bounded, withSignal } from './engine-call.ts';
 import type { ExecHandle } from './engine.ts';
 
 const HEADER_BYTES = 8;
+
+/** Until the stream takes more, or nobody reads it any more. */
+const room = async (stream: PassThrough): Promise<void> => {
+  if (stream.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const go = (): void => {
+      stream.off('drain', go);
+      stream.off('close', go);
+      resolve();
+    };
+    stream.on('drain', go);
+    stream.on('close', go);
+  });
+};
 
 /**
  * Takes the engine's two multiplexed streams apart. Waits for a slow reader of
@@ -33,7 +46,7 @@ const demultiplex = async (socket: Duplex, stdout: PassThrough, stderr: PassThro
       const piece = chunk.subarray(0, left);
       chunk = chunk.subarray(piece.length);
       left -= piece.length;
-      if (!target.write(piece) && target === stdout) await Promise.race([once(stdout, 'drain'), once(stdout, 'close')]);
+      if (!target.write(piece) && target === stdout) await room(stdout);
     }
   }
 };

@@ -43,7 +43,7 @@ export const volumeWriter = (pack: Pack) => {
           for await (const chunk of content) {
             if (!entry.write(chunk)) await new Promise<void>((go) => entry.once('drain', () => go()));
           }
-          entry.end();
+          entry.end(undefined);
         };
         copy().catch(reject);
       });

@@ -52,12 +52,12 @@ export interface ReadyVolume {
 /** Engines allow few characters in names. */
 const inName = (text: string): string => text.replace(/[^A-Za-z0-9_.-]/g, '-');
 
-/** Tells a person every quarter of a download, not every packet. */
+/** Tells a person every quarter of a download that is worth it, not every packet. */
 const reporter = (what: string, call: LongCall): ((done: number, total: number | undefined) => void) => {
-  let last = -1;
+  let last = 0;
   return (done, total) => {
     const quarter = total === undefined ? Math.floor(done / (25 * MEBIBYTE)) : Math.floor((4 * done) / total);
-    if (quarter === last) return;
+    if (quarter === last || done < MEBIBYTE) return;
     last = quarter;
     const size = total === undefined ? '' : ` of ${(total / MEBIBYTE).toFixed(1)}`;
     call.onLine?.(`${what}: ${(done / MEBIBYTE).toFixed(1)}${size} MiB`);
@@ -67,6 +67,7 @@ const reporter = (what: string, call: LongCall): ((done: number, total: number |
 const unpack = async (registry: Registry, manifest: Manifest, place: Placement, volume: VolumeWriter, call: LongCall): Promise<void> => {
   const what = `${manifest.name}@${manifest.version}`;
   const options = { onBytes: reporter(what, call), ...(call.signal === undefined ? {} : { signal: call.signal }) };
+  call.onLine?.(`downloading ${what}`);
   const tarball = await registry.openTarball(manifest, options);
   await repackTarball(what, tarball, place, volume);
 };

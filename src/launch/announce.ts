@@ -9,42 +9,41 @@ const validity = (login: NonNullable<PlannedAuth['login']>): string => {
   return login.state === 'live' ? `, access until ${clock(login.expires_at)}` : `, access ended ${clock(login.expires_at)}`;
 };
 
-const NO_LOGIN: Partial<Record<string, string>> = {
-  kimi: 'starts logged out; run `kimi login` on the host and load again',
-};
-
-const loginLine = (auth: PlannedAuth): string => {
-  const { login } = auth;
-  if (login === null) return 'this version forwards no login of it';
-  const from = `${login.dir}${login.from === 'default' ? '' : ` (${describeOrigin(auth.source_dir_decided_by as Origin)})`}`;
+const loginSentence = (auth: PlannedAuth): string => {
+  const { agent, login } = auth;
+  if (login === null) return 'This version forwards no login of it.';
+  const decided = login.from === 'default' ? '' : `, set by ${describeOrigin(auth.source_dir_decided_by as Origin)}`;
   const account = login.account === null ? '' : `, account ${login.account}`;
+  const found = `Login in ${login.dir}${decided}${account}${validity(login)}`;
   switch (login.state) {
     case 'live':
-      return `login of ${from}${account}${validity(login)}`;
+      return `${found}.`;
     case 'expired-refreshable':
-      return `login of ${from}${account}${validity(login)}: it is refreshed inside`;
+      return `${found}: it is refreshed inside.`;
     case 'unknown':
-      return `login of ${from}, in a form that jackin does not know: passed on as it is`;
+      return `${found}, in a form that jackin does not know: passed on as it is.`;
     default:
-      return `${login.why} ${NO_LOGIN[auth.agent] ?? 'starts logged out'}`;
+      return `${login.why} It starts logged out: run \`${agent} login\` on the host, then load again.`;
   }
 };
 
 const authLine = (auth: PlannedAuth): string => {
-  const who = `${auth.agent}: ${auth.mode} by ${describeOrigin(auth.decided_by as Origin)}`;
+  const who = `${auth.agent}: ${auth.mode}, by ${describeOrigin(auth.decided_by as Origin)}.`;
   switch (auth.mode) {
     case 'sync':
-      return `${who}; ${loginLine(auth)}`;
+      return `${who} ${loginSentence(auth)}`;
     case 'ignore':
-      return `${who}; nothing is forwarded`;
-    default:
-      return `${who}; ${auth.key} ${auth.delivery === 'nothing' ? 'is not set' : 'from the environment layers'}${auth.provider === null ? '' : `, for ${auth.provider.base_url}`}`;
+      return `${who} Nothing is forwarded.`;
+    default: {
+      const endpoint = auth.provider === null ? '' : ` for ${auth.provider.base_url}`;
+      return `${who} ${auth.key} ${auth.delivery === 'nothing' ? 'is not set' : `from the environment layers${endpoint}`}.`;
+    }
   }
 };
 
 /** The one line that a copied login owes its owner. */
 const forkLine = (agent: string): string =>
-  `this is a copy of a login that rotates: of host and container, whichever refreshes second is logged out and needs \`${agent} login\``;
+  `This is a copy of a login that rotates: of host and container, whichever refreshes second is logged out and needs \`${agent} login\`.`;
 
 /** What a person is told before a launch: who runs what, where, logged in as whom, and what to know about it. */
 export const announcement = (plan: LaunchPlan): string[] => {

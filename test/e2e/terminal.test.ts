@@ -1,4 +1,5 @@
 /** A person at a terminal: load, leave, come back, end. */
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openTerminal } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
@@ -34,10 +35,11 @@ const jackin = (...args: string[]) => {
 const load = () =>
   jackin('load', 'agent-smith', world.sandbox.dirs.project, '--agent', 'kimi', '--network', world.sandbox.network);
 
-/** Kimi takes a line and its Enter for a paste when they come at once. */
+/** Types a line as a person does: an Enter that comes at once belongs to a paste, for Kimi. */
 const enter = async (terminal: Terminal, line: string) => {
   terminal.type(line);
   await expect.poll(() => terminal.screen(), SLOWLY).toContain(`> ${line}`);
+  await setTimeout(500);
   terminal.type('\r');
 };
 

@@ -8,10 +8,10 @@ import { createHash } from 'node:crypto';
 import { lstat, readFile, readdir, readlink } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
 import { connectEngine } from '../../scripts/lib/engine-api.mjs';
 import {
   KIMI_BASE,
-  KIMI_HOST,
   homeId,
   leftovers,
   makeNetwork,
@@ -22,8 +22,9 @@ import {
   writeLogin,
 } from '../../scripts/lib/sandbox.mjs';
 import type { Sandbox } from '../../scripts/lib/sandbox.mjs';
+import { formsOf } from './find-secrets.ts';
 
-export { KIMI_BASE, KIMI_HOST, writeLogin };
+export { KIMI_BASE, writeLogin };
 export type Login = Awaited<ReturnType<typeof writeLogin>>;
 type ServerOptions = Parameters<typeof startKimiServer>[2];
 type KimiServer = Awaited<ReturnType<typeof startKimiServer>>;
@@ -151,25 +152,6 @@ const readTree = async (place: string, found: Map<string, string>): Promise<void
   for (const entry of await readdir(place)) await readTree(path.join(place, entry), found);
 };
 
-/** The forms in which a secret may lie about: as it is, base64 at every offset, URL- and JSON-escaped. */
-const formsOf = (secret: string): string[] => {
-  const base64 = [0, 1, 2].flatMap((offset) => {
-    const whole = Buffer.from('x'.repeat(offset) + secret).toString('base64');
-    // The ends depend on the neighbours; the middle does not.
-    const middle = whole.slice(offset === 0 ? 0 : 4, -4);
-    return [middle, middle.replaceAll('+', '-').replaceAll('/', '_')];
-  });
-  return [...new Set([secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1), ...base64])];
-};
-
-/** Where in `traces` one of the secrets stands; credential files have their own places, named in `exempt`. */
-export const findSecrets = (traces: Map<string, string>, secrets: string[], exempt: RegExp): string[] => {
-  const forms = secrets.flatMap(formsOf);
-  return [...traces]
-    .filter(([place, content]) => !exempt.test(place) && forms.some((form) => content.includes(form)))
-    .map(([place]) => place);
-};
-
 /** In the instance's state, credential files stand here and nowhere else. */
 export const CREDENTIAL_PLACES = /\/data\/[^/]+\/(handoff|home)\//;
 
@@ -203,9 +185,6 @@ export const isInFilesystem = async (container: string, secrets: string[]): Prom
   return false;
 };
 
-/** Runs a program in a running container, as its own user. */
-export const execIn = (container: string, argv: string[]): Promise<Outcome> => engine.exec(container, argv);
-
 /** What is left on the engine and on disk of the sandbox's instances. */
 export const leftoversOf = (world: World) => leftovers(world.sandbox);
 
@@ -219,6 +198,7 @@ export const watchCommandLines = () => {
         const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
         seen.add(line.replaceAll('\0', ' '));
       }
+      await setTimeout(1);
     }
   };
   const watching = watch();

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeJson, encodeData, encodeFrame, encodeJson, frameReader, type Frame } from '../../../src/capsule/frames.ts';
 import { FrameType, MAX_FRAME_BYTES } from '../../../src/capsule/protocol.ts';
@@ -47,9 +47,8 @@ describe('frames', () => {
   });
 
   it('with broken JSON are refused without being quoted', () => {
-    const secret = 'sk-do-not-print';
-    const payload = Buffer.from(`{"key": "${secret}"`);
-    expect(() => decodeJson({ type: FrameType.launch, payload })).toThrow(expect.not.stringContaining(secret) as unknown as Error);
+    const payload = Buffer.from('{"key": sk-do-not-print}');
+    expect(() => decodeJson({ type: FrameType.launch, payload })).toThrow(/^(?!.*sk-do-not-print).*not JSON/);
     expect(decodeJson(readAll([encodeJson(FrameType.list, { a: 'ä' })])[0] as Frame)).toEqual({ a: 'ä' });
   });
 });

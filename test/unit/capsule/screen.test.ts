@@ -7,7 +7,7 @@ const size = { cols: 40, rows: 8 };
 /** What the picture makes of a fresh terminal that has something else on it, and the picture itself. */
 const pictureOf = async (written: string): Promise<{ lines: string[]; cursor: [number, number]; picture: string }> => {
   const screen = createScreen(size, () => {});
-  screen.write(Buffer.from(written));
+  screen.write(Buffer.from(written), false);
   const picture = await new Promise<string>((resolve) => screen.picture((bytes) => resolve(bytes.toString())));
   const viewer = new Terminal({ ...size, allowProposedApi: true });
   await new Promise<void>((resolve) => viewer.write(`$ jackin\r\nold stuff\r\n${picture}`, resolve));
@@ -46,19 +46,22 @@ describe('the picture of a screen', () => {
 
   it('is that of its moment, while more is written', async () => {
     const screen = createScreen(size, () => {});
-    screen.write(Buffer.from('before '.repeat(5000)));
+    screen.write(Buffer.from('before '.repeat(5000)), false);
     let picture = '';
     screen.picture((bytes) => (picture = bytes.toString()));
-    screen.write(Buffer.from('after'));
+    screen.write(Buffer.from('after'), false);
     await expect.poll(() => screen.backlog()).toBe(0);
     expect(picture).toContain('before');
     expect(picture).not.toContain('after');
   });
 
-  it('answers the questions of the program', async () => {
+  it('comes with answers to the questions of the program that no viewer saw', async () => {
     const replies: string[] = [];
     const screen = createScreen(size, (reply) => replies.push(reply));
-    screen.write(Buffer.from('abc\x1b[6n\x1b[c'));
-    await expect.poll(() => replies).toEqual(['\x1b[1;4R', '\x1b[?1;2c']);
+    screen.write(Buffer.from('abc\x1b[6n'), true);
+    screen.write(Buffer.from('def\x1b[6n'), false);
+    screen.write(Buffer.from('\x1b[c'), true);
+    await expect.poll(() => screen.backlog()).toBe(0);
+    expect(replies).toEqual(['\x1b[1;4R', '\x1b[?1;2c']);
   });
 });

@@ -1,0 +1,180 @@
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { ContainerSpec } from '../../src/docker/engine.ts';
+import { writeRecord } from '../../src/instances/record.ts';
+import { fakeEngine, type FakeEngine } from '../fakes/engine.ts';
+import { makeSandbox, type Sandbox } from './run.ts';
+
+const HOME_ID = 'home-1';
+
+interface Wanted {
+  id: string;
+  role?: string;
+  home?: string;
+  /** Whether the engine still has its container. */
+  container?: boolean;
+  running?: boolean;
+}
+
+let engine: FakeEngine;
+let sandbox: Sandbox;
+
+beforeEach(async () => {
+  engine = fakeEngine({ images: ['image'] });
+  sandbox = await makeSandbox();
+  await sandbox.write('jackin/home-id', `${HOME_ID}\n`);
+});
+
+const addInstance = async ({ id, role = 'agent-smith', home = HOME_ID, container = true, running = true }: Wanted): Promise<string> => {
+  const name = `jk-${id}-x`;
+  const labels = { 'jackin.managed': 'true', 'jackin.kind': 'role', 'jackin.class': role, 'jackin.instance': id, 'jackin.home': home, 'jackin.workspace': '' };
+  if (container) {
+    await engine.createNetwork({ name: `${name}-net`, labels, subnet: `10.9.${id[0]}.0/28` });
+    const spec: ContainerSpec = {
+      name, hostname: name, image: 'image', argv: ['x'], user: '0:0', workdir: '/', env: [], labels, mounts: [], tmpfs: {},
+      network: `${name}-net`, init: true, capDrop: [], noNewPrivileges: true, pidsLimit: 10,
+    }; // prettier-ignore
+    await engine.createContainer(spec);
+    if (running) await engine.startContainer(name);
+  }
+  if (home !== HOME_ID) return name;
+  await mkdir(path.join(sandbox.jackinHome, 'data', name, 'home'), { recursive: true });
+  await writeRecord(path.join(sandbox.jackinHome, 'data'), {
+    version: 2, instance_id: id, container: name, network: `${name}-net`, created_at: `2026-11-21T0${id[0]}:00:00Z`, updated_at: '2026-11-21T00:00:00Z',
+    workspace_name: null, workdir: '/x', role_key: role, role_content: 'c', agent: 'kimi', agent_version: '2.1.0', supported_agents: ['kimi'],
+    image_tag: 'image', status: 'running',
+  }); // prettier-ignore
+  return name;
+};
+
+const states = () => readdir(path.join(sandbox.jackinHome, 'data'));
+
+describe('eject', () => {
+  it('removes container and network, keeps the state', async () => {
+    const name = await addInstance({ id: '1aaaaaaa' });
+    const { code, stdout } = await sandbox.run(['eject', 'agent-smith'], { engine });
+    expect(code).toBe(0);
+    expect(stdout).toBe(`Ejected ${name}\n`);
+    expect(await engine.listContainers({})).toEqual([]);
+    expect(await engine.listNetworks({})).toEqual([]);
+    expect(await states()).toEqual([name]);
+    expect((await sandbox.run(['status'], { engine })).stdout).toMatch(/1aaaaaaa +ejected/);
+  });
+
+  it('takes a role, an id or a container name', async () => {
+    for (const pick of [(name: string) => name, () => '1aaaaaaa', () => 'agent-smith']) {
+      const name = await addInstance({ id: '1aaaaaaa' });
+      expect((await sandbox.run(['eject', pick(name)], { engine })).code).toBe(0);
+    }
+  });
+
+  it('lists the candidates when a role means several, and touches none', async () => {
+    await addInstance({ id: '1aaaaaaa' });
+    await addInstance({ id: '2aaaaaaa' });
+    const { code, stderr } = await sandbox.run(['eject', 'agent-smith'], { engine });
+    expect(code).toBe(8);
+    expect(stderr).toMatch(/means 2 instances:\n.*1aaaaaaa.*\n.*2aaaaaaa/);
+    expect(await engine.listContainers({})).toHaveLength(2);
+    expect((await sandbox.run(['eject', 'agent-smith', '--all'], { engine })).code).toBe(0);
+    expect(await engine.listContainers({})).toEqual([]);
+  });
+
+  it('matches a role by its whole key: neither a part nor another namespace', async () => {
+    await addInstance({ id: '1aaaaaaa', role: 'chainargos/agent-smith' });
+    expect((await sandbox.run(['eject', 'agent-smith'], { engine })).code).toBe(7);
+    expect((await sandbox.run(['eject', 'chainargos/agent-smith'], { engine })).code).toBe(0);
+  });
+
+  it('never sees the instances of another jackin home', async () => {
+    await addInstance({ id: '1aaaaaaa', home: 'somebody-else' });
+    expect((await sandbox.run(['eject', '1aaaaaaa'], { engine })).code).toBe(7);
+    expect((await sandbox.run(['eject', '--all'], { engine })).stdout).toBe('nothing to do\n');
+    expect(await engine.listContainers({})).toHaveLength(1);
+  });
+
+  it('needs to be told what, and says when there is nothing', async () => {
+    expect((await sandbox.run(['eject'], { engine })).code).toBe(2);
+    expect((await sandbox.run(['eject', 'agent-smith'], { engine })).code).toBe(7);
+    expect((await sandbox.run(['eject', '--all'], { engine })).code).toBe(0);
+  });
+
+  it('--purge does both, also for an instance whose container is long gone', async () => {
+    await addInstance({ id: '1aaaaaaa' });
+    await addInstance({ id: '2aaaaaaa', container: false });
+    const { code, stdout } = await sandbox.run(['eject', 'agent-smith', '--all', '--purge', '--format', 'json'], { engine });
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).data.purged).toHaveLength(2);
+    expect(await states()).toEqual([]);
+  });
+
+  it('removes a network that was left without its container', async () => {
+    const name = await addInstance({ id: '1aaaaaaa' });
+    await engine.removeContainer(name);
+    expect((await sandbox.run(['eject', '1aaaaaaa'], { engine })).code).toBe(0);
+    expect(await engine.listNetworks({})).toEqual([]);
+  });
+});
+
+describe('purge', () => {
+  it('deletes the state of an ejected instance', async () => {
+    await addInstance({ id: '1aaaaaaa', container: false });
+    expect((await sandbox.run(['purge', 'agent-smith'], { engine })).stdout).toMatch(/^Purged jk-1aaaaaaa/);
+    expect(await states()).toEqual([]);
+  });
+
+  it('refuses while the container exists, running or not', async () => {
+    for (const running of [true, false]) {
+      const name = await addInstance({ id: '1aaaaaaa', running });
+      const { code, stderr } = await sandbox.run(['purge', 'agent-smith'], { engine });
+      expect(code).toBe(8);
+      expect(stderr).toContain('jackin eject 1aaaaaaa');
+      expect(await states()).toEqual([name]);
+      await engine.removeContainer(name);
+    }
+  });
+
+  it('deletes what an agent has locked away from its owner', async () => {
+    const name = await addInstance({ id: '1aaaaaaa', container: false });
+    const locked = path.join(sandbox.jackinHome, 'data', name, 'home', 'locked');
+    await mkdir(path.join(locked, 'deep'), { recursive: true });
+    await import('node:fs/promises').then(({ chmod }) => chmod(locked, 0));
+    expect((await sandbox.run(['purge', '1aaaaaaa'], { engine })).code).toBe(0);
+    await expect(stat(locked)).rejects.toThrow(/ENOENT/);
+  });
+});
+
+describe('after a launch was killed', () => {
+  const journal = async (id: string, owner: object) => {
+    const container = await addInstance({ id });
+    await sandbox.write(
+      `jackin/journal/${container}.json`,
+      JSON.stringify({ version: 1, owner, at: 'now', instance_id: id, container, network: `${container}-net` }),
+    );
+    return container;
+  };
+
+  it('the next command takes back what it had made', async () => {
+    await journal('1aaaaaaa', { pid: 999_999_999, started: '1', boot: 'another boot' });
+    expect((await sandbox.run(['status'], { engine })).stdout).toBe('no instances\n');
+    expect(await engine.listContainers({})).toEqual([]);
+    expect(await engine.listNetworks({})).toEqual([]);
+    expect(await states()).toEqual([]);
+    expect(await readdir(path.join(sandbox.jackinHome, 'journal'))).toEqual([]);
+  });
+
+  it('leaves alone what a living process is making', async () => {
+    const { currentOwner } = await import('../../src/shared/owner.ts');
+    const container = await journal('1aaaaaaa', currentOwner());
+    await sandbox.run(['status'], { engine });
+    expect(await engine.listContainers({})).toHaveLength(1);
+    expect(await states()).toEqual([container]);
+  });
+
+  it('believes no entry that names another container than its file', async () => {
+    await addInstance({ id: '1aaaaaaa' });
+    await sandbox.write('jackin/journal/jk-evil.json', JSON.stringify({ version: 1, owner: { pid: 999_999_999, started: '1', boot: 'x' }, at: 'now', instance_id: '1aaaaaaa', container: 'jk-1aaaaaaa-x', network: 'n' }));
+    await sandbox.run(['status'], { engine });
+    expect(await engine.listContainers({})).toHaveLength(1);
+  });
+});

@@ -1,0 +1,163 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { constructReference, ensureConstruct } from '../../src/docker/construct.ts';
+import type { Construct } from '../../src/docker/construct.ts';
+import type { Engine } from '../../src/docker/engine.ts';
+import { ensureRoleImage, roleImageTag, type RoleImageSpec } from '../../src/docker/role-image.ts';
+import { collect } from '../fakes/collect.ts';
+import { containerSpec, packageRoot, realConstruct, realEngine, testScope } from './support.ts';
+
+/** The engine with its build calls counted. */
+const counting = (engine: Engine): { engine: Engine; builds: () => number } => {
+  let builds = 0;
+  const buildImage: Engine['buildImage'] = async (spec, call) => {
+    builds += 1;
+    await engine.buildImage(spec, call);
+  };
+  return { engine: { ...engine, buildImage }, builds: () => builds };
+};
+
+describe('construct and role image on the real engine', () => {
+  const scope = testScope();
+  let engine: Engine;
+  let construct: Construct;
+
+  beforeAll(async () => {
+    engine = await realEngine();
+    construct = await realConstruct(engine);
+  }, 300_000);
+  afterAll(async () => {
+    await scope.clean(engine);
+    // What failed and interrupted builds leave in the engine's build cache.
+    for (const { id } of await engine.listImages({ 'jackin.test.build': scope.id })) await engine.removeImage(id).catch(() => undefined);
+  });
+
+  const role = async (files: Record<string, string>, suffix: string): Promise<RoleImageSpec> => {
+    const roleDir = await scope.temporary();
+    for (const [name, text] of Object.entries(files)) {
+      await mkdir(path.dirname(path.join(roleDir, name)), { recursive: true });
+      await writeFile(path.join(roleDir, name), text);
+    }
+    return { roleDir, dockerfile: 'Dockerfile', constructReference: construct.reference, tag: `${scope.id}-${suffix}:one`, labels: scope.labels };
+  };
+
+  const shell = async (image: string, script: string, user = '4321:4321'): Promise<string> => {
+    const name = `${scope.id}-${Math.random().toString(36).slice(2)}`;
+    const id = await engine.createContainer(containerSpec(name, image, scope.labels, { user }));
+    try {
+      await engine.startContainer(id);
+      const run = await engine.exec(id, ['/bin/bash', '-c', script]);
+      run.stdin.end();
+      const [stdout, stderr] = await Promise.all([collect(run.stdout), collect(run.stderr)]);
+      return `${stdout}${stderr}`;
+    } finally {
+      await engine.removeContainer(id);
+    }
+  };
+
+  test('the construct is built once, and is there the second time', async () => {
+    const { engine: counted, builds } = counting(engine);
+    const again = await ensureConstruct(counted, { packageRoot, env: process.env }, {});
+    expect(again).toMatchObject({ reference: await constructReference(packageRoot), built: false });
+    expect(builds()).toBe(0);
+  });
+
+  test('the construct has its tools, and any repository is safe for git', async () => {
+    const tools = 'bash zsh git git-lfs gh curl jq less ssh rg fd fzf tree ps unzip xz';
+    const answer = await shell(construct.reference, `for t in ${tools}; do command -v $t >/dev/null || echo missing $t; done; git config --get-all safe.directory; echo $LANG; ls /var/lib/apt/lists | wc -l; getent passwd 1000`);
+    expect(answer.split('\n').slice(0, 3)).toEqual(['*', 'C.UTF-8', '0']);
+    expect(answer).toContain('agent:x:1000:1000::/home/agent:');
+  });
+
+  test('JACKIN_CONSTRUCT_IMAGE takes any image by name', async () => {
+    const named = await ensureConstruct(engine, { packageRoot, override: construct.reference, env: {} }, {});
+    expect(named).toMatchObject({ reference: construct.reference, key: construct.id, built: false, how: 'named by JACKIN_CONSTRUCT_IMAGE' });
+    const absent = ensureConstruct(engine, { packageRoot, override: 'localhost:1/absent:one', env: {} }, {});
+    await expect(absent).rejects.toMatchObject({ message: expect.stringContaining('localhost:1/absent:one') });
+  });
+
+  test('the second time a role makes no build call', async () => {
+    const spec = await role({ Dockerfile: 'FROM projectjackin/construct:trixie\n' }, 'second');
+    const { engine: counted, builds } = counting(engine);
+    const first = await ensureRoleImage(counted, spec, {});
+    const second = await ensureRoleImage(counted, spec, {});
+    expect([first.built, second.built, builds()]).toEqual([true, false, 1]);
+    expect(second.id).toBe(first.id);
+    expect(await engine.listImages({ ...scope.labels, 'jackin.managed': 'true' })).toMatchObject([{ id: first.id }]);
+  });
+
+  test('any uid can use the home; /jackin is prepared; the snapshot is readable', async () => {
+    const Dockerfile = [
+      'FROM projectjackin/construct:trixie',
+      'USER agent',
+      'RUN mkdir -p /home/agent/.kimi-code && echo mine > /home/agent/.kimi-code/skills && chmod 700 /home/agent/.kimi-code',
+      'RUN mkdir -m 700 /home/agent/.ssh && echo "Host x" > /home/agent/.ssh/config && chmod 600 /home/agent/.ssh/config',
+      'COPY extra/tool /usr/local/bin/tool',
+      'ENV PATH=/nothing',
+      '',
+    ].join('\n');
+    const spec = await role({ Dockerfile, 'extra/tool': 'tool' }, 'layout');
+    await ensureRoleImage(engine, spec, {});
+    const script = `export PATH=/usr/bin:/bin
+      for d in . .kimi-code .kimi .local .local/share .local/share/amp .claude; do touch /home/agent/$d/new || echo cannot write $d; done
+      echo changed >> /home/agent/.kimi-code/skills
+      readlink /jackin/kimi-code /jackin/kimi /jackin/claude
+      cat /jackin/default-home/.kimi-code/skills
+      stat -c %a /home/agent/.ssh/config /home/agent
+      ls /jackin/run 2>&1 | head -1; cat /usr/local/bin/tool`;
+    expect(await shell(spec.tag, script)).toBe(
+      [
+        'handoff/current/kimi-code',
+        'handoff/current/kimi',
+        'handoff/current/claude',
+        'mine',
+        '644',
+        '777',
+        "ls: cannot access '/jackin/run': No such file or directory",
+        'tool',
+      ].join('\n'),
+    );
+  });
+
+  test('a failing build says where in the Dockerfile, and shows the end of its output', async () => {
+    const Dockerfile = ['# a comment', 'FROM projectjackin/construct:trixie', '', `LABEL jackin.test.build=${scope.id}`, 'RUN seq 1 40; echo this is why; \\', '    exit 9', ''].join('\n');
+    const spec = await role({ Dockerfile }, 'failing');
+    const error = await ensureRoleImage(engine, spec, {}).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ code: 'build.failed', message: expect.stringContaining('at Dockerfile:5: RUN seq 1 40') });
+    const { message } = error as Error;
+    expect(message).toContain('  | this is why');
+    expect(message).toContain('non-zero code: 9');
+    expect(message).not.toContain('  | 20\n');
+    expect(await engine.imageId(spec.tag)).toBeUndefined();
+    expect(await engine.listContainers({ 'jackin.test.build': scope.id })).toEqual([]);
+  });
+
+  test('an interrupted build ends at once and leaves no container', async () => {
+    // The containers of a build carry the labels of the steps before.
+    const label = { 'jackin.test.build': scope.id };
+    const Dockerfile = `FROM projectjackin/construct:trixie\nLABEL jackin.test.build=${scope.id}\nRUN echo it runs; sleep 120\n`;
+    const spec = await role({ Dockerfile }, 'interrupted');
+    const abort = new AbortController();
+    const running: Promise<number>[] = [];
+    const build = ensureRoleImage(engine, spec, {
+      signal: abort.signal,
+      onLine: (line) => {
+        if (line !== 'it runs') return;
+        running.push(engine.listContainers(label).then((found) => found.length).finally(() => abort.abort()));
+      },
+    });
+    await expect(build).rejects.toMatchObject({ code: 'interrupted' });
+    expect(await Promise.all(running)).toEqual([1]);
+    await expect.poll(async () => await engine.listContainers(label), { timeout: 10_000 }).toEqual([]);
+    expect(await engine.imageId(spec.tag)).toBeUndefined();
+  });
+
+  test('the shipped role builds', async () => {
+    const roleDir = path.join(packageRoot, 'roles', 'agent-smith');
+    const tag = roleImageTag({ key: 'agent-smith', content: 'test', dockerfile: 'Dockerfile', constructKey: construct.key });
+    expect(tag).toMatch(/^jackin-local\/role-agentsmith:[0-9a-f]{12}$/);
+    const spec = { roleDir, dockerfile: 'Dockerfile', constructReference: construct.reference, tag: `${scope.id}-smith:one`, labels: scope.labels };
+    expect(await ensureRoleImage(engine, spec, {})).toMatchObject({ built: true });
+  });
+});
