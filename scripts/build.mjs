@@ -6,7 +6,9 @@ import { build } from 'esbuild';
 import { ESM_BANNER, bundleCapsule } from './lib/bundle-capsule.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
-const dist = path.join(root, 'dist');
+const final = path.join(root, 'dist');
+// Built beside and renamed: a test or a person that runs the old build meanwhile finds all of it.
+const dist = `${final}.new-${process.pid}`;
 const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
 
 const common = {
@@ -46,3 +48,10 @@ await Promise.all([
 ]);
 
 await writeFile(path.join(dist, 'package.json'), `${JSON.stringify({ type: 'module' })}\n`);
+
+const old = `${final}.old-${process.pid}`;
+await rename(final, old).catch((error) => {
+  if (error.code !== 'ENOENT') throw error;
+});
+await rename(dist, final);
+await rm(old, { recursive: true, force: true });

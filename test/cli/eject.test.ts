@@ -131,6 +131,7 @@ describe('purge', () => {
       expect(stderr).toContain('jackin eject 1aaaaaaa');
       expect(await states()).toEqual([name]);
       await engine.removeContainer(name);
+      await engine.removeNetwork(`${name}-net`);
     }
   });
 

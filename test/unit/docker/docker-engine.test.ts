@@ -67,10 +67,10 @@ describe('answers that are not what they should be', () => {
 
   test('a connection that breaks in the middle', async () => {
     const engine = await connected({
-      'GET /images/': (request) => void request.destroy(),
+      'GET /images/': (request) => void request.socket.destroy(),
       'POST /build': (request, response) => {
         response.write('{"stream":"Step 1/2 : FROM x\\n"}\n');
-        setTimeout(() => request.destroy(), 20);
+        setTimeout(() => request.socket.destroy(), 20);
       },
     });
     await expect(engine.imageId('x')).rejects.toMatchObject({ code: 'engine.unreachable' });

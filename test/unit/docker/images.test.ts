@@ -1,0 +1,187 @@
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { packContext } from '../../../src/docker/build-context.ts';
+import { constructReference, ensureConstruct } from '../../../src/docker/construct.ts';
+import { directoryKey, keyOf } from '../../../src/docker/content-key.ts';
+import { ensureRoleImage, roleImageTag } from '../../../src/docker/role-image.ts';
+import { fakeEngine, filesOfTar, type FakeOptions } from '../../fakes/engine.ts';
+
+const packageRoot = path.resolve(import.meta.dirname, '../../..');
+let directory: string;
+beforeEach(async () => (directory = await mkdtemp(path.join(tmpdir(), 'jackin-images-'))));
+afterEach(async () => await rm(directory, { recursive: true }));
+
+const write = async (name: string, text: string): Promise<void> => {
+  await mkdir(path.dirname(path.join(directory, name)), { recursive: true });
+  await writeFile(path.join(directory, name), text);
+};
+
+/** A program that stands in for mmdebstrap or debootstrap. */
+const program = async (name: string, script: string): Promise<string> => {
+  await write(`bin/${name}`, `#!/bin/sh\n${script}\n`);
+  await chmod(path.join(directory, 'bin', name), 0o755);
+  return path.join(directory, 'bin');
+};
+
+describe('keys', () => {
+  test('change with any name, byte or executable bit, and with nothing else', async () => {
+    await write('a', 'one');
+    await write('sub/b', 'two');
+    await write('.git/HEAD', 'x');
+    const key = await directoryKey(directory);
+    expect(key).toMatch(/^[0-9a-f]{12}$/);
+    await write('.git/HEAD', 'y');
+    expect(await directoryKey(directory)).toBe(key);
+    await write('a', 'On e');
+    const changed = await directoryKey(directory);
+    await write('a', 'one');
+    await chmod(path.join(directory, 'a'), 0o755);
+    const executable = await directoryKey(directory);
+    await chmod(path.join(directory, 'a'), 0o644);
+    await write('c', '');
+    expect(new Set([key, changed, executable, await directoryKey(directory)]).size).toBe(4);
+  });
+
+  test('parts do not run into each other', () => {
+    expect(keyOf('ab', 'c')).not.toBe(keyOf('a', 'bc'));
+  });
+
+  test('of a role image: role, content, Dockerfile and construct', () => {
+    const role = { key: 'Owner/agent-smith', content: 'c1', dockerfile: 'Dockerfile', constructKey: 'k1' };
+    const tag = roleImageTag(role);
+    expect(tag).toMatch(/^jackin-local\/role-owneragentsmith:[0-9a-f]{12}$/);
+    const others = [{ content: 'c2' }, { dockerfile: 'sub/Dockerfile' }, { constructKey: 'k2' }].map((change) => roleImageTag({ ...role, ...change }));
+    expect(new Set([tag, ...others]).size).toBe(4);
+    expect(roleImageTag({ ...role, key: '../..' })).toMatch(/^jackin-local\/role-role:/);
+  });
+});
+
+describe('a build context', () => {
+  test('holds the plain files, without .git, with one text replaced', async () => {
+    await write('Dockerfile', 'FROM x');
+    await write('sub/tool', 'tool');
+    await chmod(path.join(directory, 'sub/tool'), 0o700);
+    await write('.git/config', 'x');
+    const files = await filesOfTar(await packContext(directory, { path: 'Dockerfile', text: 'something longer' }));
+    expect([...files].map(([name, { content, mode }]) => [name, content.toString(), mode])).toEqual([
+      ['Dockerfile', 'something longer', 0o644],
+      ['sub/tool', 'tool', 0o755],
+    ]);
+  });
+
+  test('refuses links by name, also dangling ones and links to directories', async () => {
+    await write('Dockerfile', '');
+    await symlink('/etc', path.join(directory, 'etc'));
+    await expect(packContext(directory, { path: 'Dockerfile', text: '' })).rejects.toMatchObject({ code: 'build.failed', message: expect.stringMatching(/^etc in .* is a link/) });
+  });
+
+  test('that is too big names its biggest files', async () => {
+    const { open } = await import('node:fs/promises');
+    for (const [name, size] of [['a', 300], ['b', 1], ['c', 20], ['d', 10]] as const) {
+      const file = await open(path.join(directory, name), 'w');
+      await file.truncate(size * 1024 * 1024);
+      await file.close();
+    }
+    await expect(packContext(directory, { path: 'Dockerfile', text: '' })).rejects.toThrow('331.0 MiB, more than 256.0 MiB. The biggest files: a (300.0 MiB), c (20.0 MiB), d (10.0 MiB).');
+  });
+});
+
+describe('the image of a role', () => {
+  const spec = () => ({ roleDir: directory, dockerfile: 'Dockerfile', constructReference: 'construct:1', tag: 'role:1', labels: { 'jackin.role.git.sha': 'abc' } });
+
+  test('is the role\'s Dockerfile on the construct, with the layer of jackin', async () => {
+    await write('Dockerfile', 'FROM projectjackin/construct:trixie\nRUN x');
+    const engine = fakeEngine();
+    expect(await ensureRoleImage(engine, spec(), {})).toMatchObject({ built: true });
+    const lines = engine.dockerfiles[0]?.split('\n') ?? [];
+    expect(lines.slice(0, 3)).toEqual(['FROM construct:1', 'RUN x', 'USER 0']);
+    expect(lines[3]).toContain('ln -s handoff/current/kimi-code /jackin/kimi-code');
+    expect(await engine.listImages({ 'jackin.managed': 'true', 'jackin.role.git.sha': 'abc' })).toHaveLength(1);
+    expect(await ensureRoleImage(engine, spec(), {})).toMatchObject({ built: false });
+    expect(engine.calls).toEqual(['buildImage role:1']);
+  });
+
+  test('that fails to build tells the place and the last fifteen lines', async () => {
+    await write('Dockerfile', 'FROM projectjackin/construct:trixie\n\nRUN x');
+    const build: FakeOptions['build'] = (_text, say) => {
+      say('Step 2/4 : RUN x');
+      for (let line = 1; line <= 20; line += 1) say(`line ${line}`);
+      return 'it broke';
+    };
+    const error = await ensureRoleImage(fakeEngine({ build }), spec(), {}).catch((caught: unknown) => caught);
+    const expected = Array.from({ length: 15 }, (_each, index) => `  | line ${index + 6}`);
+    expect(error).toMatchObject({ code: 'build.failed', message: ['it broke at Dockerfile:3: RUN x', ...expected].join('\n') });
+  });
+
+  test('without a Dockerfile says where it was looked for', async () => {
+    await expect(ensureRoleImage(fakeEngine(), spec(), {})).rejects.toMatchObject({ code: 'build.failed', message: expect.stringContaining(`at Dockerfile (looked in ${directory})`) });
+  });
+});
+
+describe('the construct', () => {
+  const EMPTY_PATH = { PATH: '/nonexistent' };
+  const base = (dockerArgs: string[] | undefined) => dockerArgs;
+  void base;
+
+  test('that is present is used as it is', async () => {
+    const reference = await constructReference(packageRoot);
+    const engine = fakeEngine({ images: [reference] });
+    expect(await ensureConstruct(engine, { packageRoot, env: EMPTY_PATH }, {})).toMatchObject({ reference, key: reference, built: false });
+    expect(engine.calls).toEqual([]);
+  });
+
+  test('is built on a local Debian image first of all', async () => {
+    const engine = fakeEngine({ images: ['debian:trixie'] });
+    expect(await ensureConstruct(engine, { packageRoot, env: EMPTY_PATH }, {})).toMatchObject({ built: true, how: 'on debian:trixie' });
+    expect(engine.calls).toEqual([`buildImage ${await constructReference(packageRoot)}`]);
+  });
+
+  test('else on what mmdebstrap makes, kept for the next time', async () => {
+    const PATH = await program('mmdebstrap', 'case "$*" in *trixie*) head -c 10240 /dev/zero;; *) exit 1;; esac');
+    const engine = fakeEngine();
+    expect(await ensureConstruct(engine, { packageRoot, env: { PATH: `${PATH}:/usr/bin:/bin` } }, {})).toMatchObject({ how: 'on Debian packages (mmdebstrap)' });
+    expect(engine.calls[0]).toMatch(/^importImage jackin-local\/debian:trixie-[0-9a-f]{12}$/);
+    await engine.removeImage(await constructReference(packageRoot));
+    engine.calls.length = 0;
+    await ensureConstruct(engine, { packageRoot, env: { PATH } }, {});
+    expect(engine.calls.map((call) => call.split(' ')[0])).toEqual(['buildImage']);
+  });
+
+  test('a bootstrap that fails half-way is no image', async () => {
+    const PATH = await program('mmdebstrap', 'head -c 10240 /dev/zero; echo "E: no mirror" >&2; exit 1');
+    await program('debootstrap', 'exit 1');
+    const engine = fakeEngine();
+    const env = { PATH: `${PATH}:/usr/bin:/bin` };
+    await expect(ensureConstruct(engine, { packageRoot, env }, {})).rejects.toMatchObject({
+      code: 'build.failed',
+      message: expect.stringContaining('mmdebstrap: E: no mirror'),
+      hint: expect.stringMatching(/mmdebstrap.*JACKIN_CONSTRUCT_IMAGE/),
+    });
+    expect(await engine.listImages({})).toEqual([]);
+  });
+
+  test('an interrupted bootstrap is stopped', async () => {
+    const PATH = await program('mmdebstrap', 'exec sleep 100');
+    const abort = new AbortController();
+    const building = ensureConstruct(fakeEngine(), { packageRoot, env: { PATH: `${PATH}:/usr/bin:/bin` } }, { signal: abort.signal, onLine: () => setTimeout(() => abort.abort(), 50) });
+    await expect(building).rejects.toMatchObject({ code: 'interrupted' });
+  });
+
+  test('else on a Debian image that is pulled', async () => {
+    const PATH = await program('mmdebstrap', 'exit 1');
+    await program('debootstrap', 'exit 1');
+    const engine = fakeEngine({ pullable: ['debian:trixie-slim'] });
+    expect(await ensureConstruct(engine, { packageRoot, env: { PATH: `${PATH}:/usr/bin:/bin` } }, {})).toMatchObject({ how: 'on debian:trixie-slim (pulled)' });
+  });
+
+  test('JACKIN_CONSTRUCT_IMAGE is used when it is there, and pulled when it is not', async () => {
+    const engine = fakeEngine({ images: ['mine:1'], pullable: ['other:1'] });
+    const named = { packageRoot, env: EMPTY_PATH };
+    expect(await ensureConstruct(engine, { ...named, override: 'mine:1' }, {})).toMatchObject({ reference: 'mine:1', key: expect.stringMatching(/^sha256:/), built: false });
+    expect(await ensureConstruct(engine, { ...named, override: 'other:1' }, {})).toMatchObject({ how: 'named by JACKIN_CONSTRUCT_IMAGE, pulled' });
+    await expect(ensureConstruct(engine, { ...named, override: 'absent:1' }, {})).rejects.toThrow('absent:1');
+    expect(engine.calls).toEqual(['pullImage other:1', 'pullImage absent:1']);
+  });
+});

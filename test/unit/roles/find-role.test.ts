@@ -1,0 +1,54 @@
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { findRole, folderRoleKey } from '../../../src/roles/find-role.ts';
+
+const packageRoot = path.resolve(import.meta.dirname, '..', '..', '..');
+let folder: string;
+
+beforeEach(async () => {
+  const root = await mkdtemp(path.join(tmpdir(), 'jackin-role-'));
+  onTestFinished(() => rm(root, { recursive: true, force: true }));
+  folder = path.join(root, 'My Role');
+  await mkdir(folder);
+  await writeFile(path.join(folder, 'jackin.role.toml'), 'version = "v1alpha6"\ndockerfile = "Dockerfile"\nagents = ["kimi"]\n[kimi]\n');
+  await writeFile(path.join(folder, 'Dockerfile'), 'FROM projectjackin/construct:trixie\n');
+});
+
+const hash = async () => (await findRole({ kind: 'folder', path: folder }, packageRoot)).contentHash;
+
+describe('roles', () => {
+  it('built in: agent-smith, with all five agents', async () => {
+    const role = await findRole({ kind: 'name', key: 'agent-smith' }, packageRoot);
+    expect(role).toMatchObject({ key: 'agent-smith', source: { kind: 'built-in' }, agents: ['claude', 'codex', 'amp', 'kimi', 'opencode'] });
+  });
+
+  it('in a folder: the key is made of its name', async () => {
+    expect((await findRole({ kind: 'folder', path: folder }, packageRoot)).key).toBe('my-role');
+    expect(folderRoleKey('/x/---')).toBe('role');
+  });
+
+  it('change their hash with a name, a content or an executable bit, and with nothing else', async () => {
+    const before = await hash();
+    expect(await hash()).toBe(before);
+    await mkdir(path.join(folder, '.git'));
+    await writeFile(path.join(folder, '.git', 'HEAD'), 'x');
+    expect(await hash()).toBe(before);
+    await writeFile(path.join(folder, 'run.sh'), '#!/bin/sh\n');
+    const added = await hash();
+    expect(added).not.toBe(before);
+    await chmod(path.join(folder, 'run.sh'), 0o755);
+    expect(await hash()).not.toBe(added);
+  });
+
+  it('hold no links, which could lead out of them', async () => {
+    await symlink('/etc/passwd', path.join(folder, 'x'));
+    await expect(hash()).rejects.toThrow(/My Role\/x is a link/);
+  });
+
+  it('need a manifest, and a folder', async () => {
+    await expect(findRole({ kind: 'folder', path: path.dirname(folder) }, packageRoot)).rejects.toThrow(/is not a role: it has no jackin\.role\.toml/);
+    await expect(findRole({ kind: 'folder', path: '/no/such' }, packageRoot)).rejects.toMatchObject({ code: 'not-found' });
+  });
+});

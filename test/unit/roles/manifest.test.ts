@@ -1,0 +1,37 @@
+import { describe, expect, it } from 'vitest';
+import { parseManifest } from '../../../src/roles/manifest.ts';
+
+const parse = (text: string) => parseManifest('/role/jackin.role.toml', `version = "v1alpha6"\ndockerfile = "Dockerfile"\n${text}`);
+
+describe('jackin.role.toml', () => {
+  it('lists agents and their models', () => {
+    expect(parse('agents = ["kimi", "codex"]\n[kimi]\nmodel = "kimi-k2"\n[codex]\n')).toEqual({
+      name: undefined,
+      dockerfile: 'Dockerfile',
+      agents: ['kimi', 'codex'],
+      models: { kimi: 'kimi-k2' },
+    });
+  });
+
+  it('is for Claude alone without a list', () => {
+    expect(parse('[claude]\n').agents).toEqual(['claude']);
+  });
+
+  it('needs the table of every agent that it lists', () => {
+    expect(() => parse('agents = ["kimi"]\n')).toThrow(/jackin\.role\.toml:3:1: agents: the agent kimi needs its table: add \[kimi\]/);
+  });
+
+  it.each([
+    ['an unknown key', 'dockerfle = "x"\n', /unknown key "dockerfle"; did you mean "dockerfile"/],
+    ['auth', 'agents = ["kimi"]\n[kimi]\nauth_forward = "ignore"\n', /unknown key "auth_forward" in \[kimi\]/],
+    ['github', '[claude]\n[github]\n', /unknown key "github"/],
+    ['a model that is a flag', 'agents = ["kimi"]\n[kimi]\nmodel = "--auto"\n', /expected a model name/],
+    ['an agent that there is not', 'agents = ["grok"]\n', /expected one of "claude"/],
+  ])('refuses %s', (_what, text, message) => {
+    expect(() => parse(text)).toThrow(message);
+  });
+
+  it.each(['/etc/passwd', '../Dockerfile', 'a/../../b', ''])('keeps the Dockerfile inside the role: %j', (dockerfile) => {
+    expect(() => parseManifest('/r', `version = "v1alpha6"\ndockerfile = ${JSON.stringify(dockerfile)}\n[claude]\n`)).toThrow(/relative path inside the role/);
+  });
+});
