@@ -1,6 +1,6 @@
 // Bundles src/ into dist/: the CLI with lazily loaded chunks, and the capsule
 // with its prebuilt PTY modules beside it. `docs/adr/0004-bundling.md` says why.
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { ESM_BANNER, bundleCapsule } from './lib/bundle-capsule.mjs';
@@ -31,8 +31,6 @@ const unusedTransports = {
     api.onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {};', loader: 'js' }));
   },
 };
-
-await rm(dist, { recursive: true, force: true });
 
 await Promise.all([
   build({

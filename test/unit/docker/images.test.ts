@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -78,7 +78,6 @@ describe('a build context', () => {
   });
 
   test('that is too big names its biggest files', async () => {
-    const { open } = await import('node:fs/promises');
     for (const [name, size] of [['a', 300], ['b', 1], ['c', 20], ['d', 10]] as const) {
       const file = await open(path.join(directory, name), 'w');
       await file.truncate(size * 1024 * 1024);
@@ -122,8 +121,6 @@ describe('the image of a role', () => {
 
 describe('the construct', () => {
   const EMPTY_PATH = { PATH: '/nonexistent' };
-  const base = (dockerArgs: string[] | undefined) => dockerArgs;
-  void base;
 
   test('that is present is used as it is', async () => {
     const reference = await constructReference(packageRoot);
@@ -162,11 +159,18 @@ describe('the construct', () => {
     expect(await engine.listImages({})).toEqual([]);
   });
 
-  test('an interrupted bootstrap is stopped', async () => {
-    const PATH = await program('mmdebstrap', 'exec sleep 100');
+  test('an interrupted bootstrap is stopped, and its temporary directory is gone', async () => {
+    const note = path.join(directory, 'note');
+    const PATH = await program('mmdebstrap', `echo "$$ $TMPDIR" > ${note}; exec sleep 100`);
     const abort = new AbortController();
-    const building = ensureConstruct(fakeEngine(), { packageRoot, env: { PATH: `${PATH}:/usr/bin:/bin` } }, { signal: abort.signal, onLine: () => setTimeout(() => abort.abort(), 50) });
-    await expect(building).rejects.toMatchObject({ code: 'interrupted' });
+    const building = ensureConstruct(fakeEngine(), { packageRoot, env: { PATH: `${PATH}:/usr/bin:/bin` } }, { signal: abort.signal });
+    const rejected = expect(building).rejects.toMatchObject({ code: 'interrupted' });
+    await expect.poll(async () => await readFile(note, 'utf8').catch(() => '')).toContain('jackin-debian-');
+    const [pid = '', temporary = ''] = (await readFile(note, 'utf8')).trim().split(' ');
+    abort.abort();
+    await rejected;
+    expect(() => process.kill(Number(pid), 0)).toThrow('ESRCH');
+    await expect(stat(temporary)).rejects.toThrow('ENOENT');
   });
 
   test('else on a Debian image that is pulled', async () => {

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -28,8 +28,7 @@ describe('the npm registry', () => {
     try {
       await writeFile(path.join(home, '.npmrc'), `registry=${fake.env.npm_config_registry}\n`);
       const project = path.join(home, 'project');
-      await rm(project, { recursive: true, force: true });
-      await import('node:fs/promises').then(async ({ mkdir }) => await mkdir(project));
+      await mkdir(project);
       await writeFile(path.join(project, 'package.json'), '{}');
       await writeFile(path.join(project, '.npmrc'), 'registry=http://127.0.0.1:1\n@moonshot-ai:registry=http://127.0.0.1:1\n');
       process.chdir(project);
