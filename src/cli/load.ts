@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { Command, Option } from '@commander-js/extra-typings';
-import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
+import { AGENT_SLUGS } from '../agents/agents.ts';
 import { expandHome } from '../config/paths.ts';
 import { containerPath, isRoleKey } from '../config/schema.ts';
 import type { Deps } from '../launch/deps.ts';
@@ -154,7 +154,7 @@ export const loadCommand = (context: Context) =>
       const request: LoadRequest = {
         role: role === undefined ? undefined : parseRole(role, deps),
         target: parseTarget(target, deps),
-        agent: flags.agent as AgentSlug | undefined,
+        agent: flags.agent,
         mounts: (flags.mount ?? []).map((spec) => parseMount(spec, deps)),
         networks: parseNetworks(flags.network ?? []),
         session: parseSession(flags, deps),

@@ -19,8 +19,8 @@ export const confirmer = (deps: Deps): ((question: string) => Promise<boolean>) 
     const answer = await confirm({
       message: question,
       initialValue: false,
-      input: deps.stdin as never,
-      output: deps.stderr as never,
+      input: deps.stdin,
+      output: deps.stderr,
       signal: deps.signal,
     });
     if (isCancel(answer)) throw new JackinError('interrupted', 'cancelled');

@@ -109,7 +109,7 @@ export const parseDocument = (file: string, text: string): TomlDocument | Proble
   let value: Record<string, unknown>;
   let root: KeyNode;
   try {
-    value = parse(text) as Record<string, unknown>;
+    value = parse(text);
     root = indexDocument(text);
   } catch (error) {
     return syntaxProblem(file, text, error);

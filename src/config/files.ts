@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { mkdir, open, readdir } from 'node:fs/promises';
+import { access, mkdir, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { TextDecoder } from 'node:util';
 import type * as z from 'zod';
@@ -59,6 +59,12 @@ const assertNoProblems = (results: unknown[]): void => {
   const problems = results.flatMap((result) => (Array.isArray(result) ? (result as Problem[]) : []));
   if (problems.length > 0) throw configError(problems);
 };
+
+export const exists = (file: string): Promise<boolean> =>
+  access(file).then(
+    () => true,
+    () => false,
+  );
 
 /** A name that stays inside the workspaces folder and can be typed back from a listing. */
 export const isWorkspaceName = (name: string): boolean =>

@@ -1,8 +1,7 @@
-import { lstat } from 'node:fs/promises';
 import { stringify } from 'smol-toml';
 import { JackinError } from '../shared/errors.ts';
 import { isProblem, parseDocument } from './document.ts';
-import { createWorkspaceFile } from './files.ts';
+import { createWorkspaceFile, exists } from './files.ts';
 import { type Paths, workspaceFile } from './paths.ts';
 import { CONFIG_VERSION, WorkspaceSchema } from './schema.ts';
 import { validateDocument } from './validate.ts';
@@ -29,9 +28,8 @@ const render = ({ workdir, mounts, allowedRoles, defaultRole, defaultAgent }: Ne
 /** Saves a workspace. What would be refused when it is read is refused before it is written. Returns the file. */
 export const createWorkspace = async (paths: Paths, name: string, wanted: NewWorkspace): Promise<string> => {
   for (const { source } of wanted.mounts) {
-    await lstat(source).catch(() => {
-      throw new JackinError('not-found', `mount source ${source} does not exist`, { hint: 'create it, or correct --mount' });
-    });
+    if (await exists(source)) continue;
+    throw new JackinError('not-found', `mount source ${source} does not exist`, { hint: 'create it, or correct --mount' });
   }
   const text = `${render(wanted).trimEnd()}\n`;
   const document = parseDocument(workspaceFile(paths, name), text);

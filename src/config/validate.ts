@@ -13,7 +13,7 @@ interface SchemaShape {
   options?: z.ZodType[];
 }
 
-const shapeOf = (schema: z.ZodType): SchemaShape => schema.def as unknown as SchemaShape;
+const shapeOf = (schema: z.ZodType): SchemaShape => schema.def;
 
 const stepInto = (schema: z.ZodType, key: string | number): z.ZodType | undefined => {
   const { type, shape, innerType, element, valueType } = shapeOf(schema);

@@ -93,7 +93,7 @@ export const connectEngine = async (env: Env): Promise<Engine> => {
     const docker = await open(endpoint);
     let answer: Answer;
     try {
-      answer = (await bounded('asking for its version', async () => await docker.version(), PROBE_MS)) as Answer;
+      answer = await bounded('asking for its version', async () => await docker.version(), PROBE_MS);
     } catch (error) {
       if (!(error instanceof JackinError)) throw error;
       tried.push({ endpoint, error });

@@ -58,23 +58,24 @@ export const execIn = async (docker: Docker, container: string, argv: string[]):
     const options = { Cmd: argv, AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: false };
     const created = await docker.getContainer(container).exec(withSignal(options, signal));
     const stream = await created.start(withSignal({ hijack: true, stdin: true }, signal));
-    return { exec: created, socket: stream as Duplex };
+    return { exec: created, socket: stream };
   });
 
   const stdout = new PassThrough();
   const stderr = new PassThrough();
   // Reading what is left must go on although the caller has closed its side of the pipe.
   socket.on('error', () => undefined);
-  const done = demultiplex(socket, stdout, stderr).then(
-    () => {
+  const relay = async (): Promise<void> => {
+    try {
+      await demultiplex(socket, stdout, stderr);
       stdout.end();
       stderr.end();
-    },
-    (error: Error) => {
-      stdout.destroy(error);
-      stderr.destroy(error);
-    },
-  );
+    } catch (error) {
+      stdout.destroy(error as Error);
+      stderr.destroy(error as Error);
+    }
+  };
+  const done = relay();
   stdout.on('error', () => undefined);
   stderr.on('error', () => undefined);
 

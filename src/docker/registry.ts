@@ -44,6 +44,8 @@ interface Settings {
   defaultRegistry: string;
 }
 
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
 /**
  * npm's own settings: environment, user and global files. Not the `.npmrc` of the
  * current directory: that may be a stranger's project, and what is fetched here
@@ -58,7 +60,7 @@ const npmSettings = async (env: Env): Promise<Settings> => {
   const config = new Config({ npmPath, definitions, shorthands, flatten, nerfDarts, argv: ['', '', '--global'], env: { ...env } });
   try {
     await config.load();
-    return { flat: config.flat, defaultRegistry: String(definitions.registry?.default ?? '') };
+    return { flat: config.flat, defaultRegistry: textOf(definitions.registry?.default) ?? '' };
   } catch (error) {
     throw new JackinError('download.failed', `npm's configuration cannot be read: ${messageOf(error)}`, { cause: error });
   }
@@ -98,7 +100,7 @@ const failure = (what: string, error: unknown, settings: Settings, signal: Abort
 
 /** npm's `replace-registry-host`: a mirror may hand out addresses of the registry that it mirrors. */
 const tarballAddress = (tarball: string, { flat, defaultRegistry }: Settings): string => {
-  const rule = String(flat.replaceRegistryHost ?? 'npmjs');
+  const rule = textOf(flat.replaceRegistryHost) ?? 'npmjs';
   const url = new URL(tarball);
   const host = rule === 'npmjs' ? hostOf(defaultRegistry) : rule;
   if (rule === 'never' || (rule !== 'always' && url.host !== host)) return tarball;

@@ -1,4 +1,4 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ContainerSpec } from '../../src/docker/engine.ts';
@@ -139,7 +139,7 @@ describe('purge', () => {
     const name = await addInstance({ id: '1aaaaaaa', container: false });
     const locked = path.join(sandbox.jackinHome, 'data', name, 'home', 'locked');
     await mkdir(path.join(locked, 'deep'), { recursive: true });
-    await import('node:fs/promises').then(({ chmod }) => chmod(locked, 0));
+    await chmod(locked, 0);
     expect((await sandbox.run(['purge', '1aaaaaaa'], { engine })).code).toBe(0);
     await expect(stat(locked)).rejects.toThrow(/ENOENT/);
   });

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { PlanSchema } from '../../src/plan/plan.ts';
 import { makeSandbox } from './run.ts';
@@ -43,7 +44,7 @@ describe('load --dry-run', () => {
     await run(['load', 'agent-smith', '--dry-run']);
     const { code } = await run(['config', 'validate']);
     expect(code).toBe(0);
-    await expect(import('node:fs/promises').then(({ readdir }) => readdir(jackinHome))).rejects.toThrow(/ENOENT/);
+    await expect(readdir(jackinHome)).rejects.toThrow(/ENOENT/);
   });
 
   it('tells a person which login it is, from where, until when, and what becomes of a copy', async () => {

@@ -50,7 +50,7 @@ describe('construct and role image on the real engine', () => {
       const run = await engine.exec(id, ['/bin/bash', '-c', script]);
       run.stdin.end();
       const [stdout, stderr] = await Promise.all([collect(run.stdout), collect(run.stderr)]);
-      return `${stdout}${stderr}`;
+      return Buffer.concat([stdout, stderr]).toString();
     } finally {
       await engine.removeContainer(id);
     }

@@ -99,7 +99,7 @@ describe('volumes on the real engine', () => {
     const argument = JSON.stringify({ version, image, cache: options.cache, env: options.env });
     const results = await Promise.all([1, 2, 3].map(async () => await run(process.execPath, [bundle, argument])));
     const filled = results.map(({ stdout }) => (JSON.parse(stdout) as { filled: boolean }).filled);
-    expect(filled.sort()).toEqual([false, false, true]);
+    expect(filled.filter(Boolean)).toHaveLength(1);
     expect(registry?.requests.filter((request) => request.endsWith(`/${version}.tgz`))).toHaveLength(1);
     expect(await leftovers()).toHaveLength(1);
   });
@@ -125,10 +125,10 @@ describe('volumes on the real engine', () => {
     const options = await serve((kimi) => ({ ...kimi, stallAfter: 100 }));
     const abort = new AbortController();
     const filling = ensureAgentVolume(engine, options, { signal: abort.signal });
-    await Promise.all([
-      expect(filling).rejects.toMatchObject({ code: 'interrupted' }),
-      expect.poll(async () => (await leftovers()).length, { timeout: 20_000 }).toBe(3).then(() => abort.abort()),
-    ]);
+    const ended = filling.catch((error: unknown) => error);
+    await expect.poll(async () => (await leftovers()).length, { timeout: 20_000 }).toBe(3);
+    abort.abort();
+    expect(await ended).toMatchObject({ code: 'interrupted' });
     expect(await leftovers()).toEqual([]);
   });
 

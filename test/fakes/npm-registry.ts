@@ -38,6 +38,12 @@ const tarball = async ({ files = {}, entries }: FakePackage): Promise<Buffer> =>
   return gzipSync(Buffer.concat(chunks));
 };
 
+interface Served {
+  manifest: object;
+  body: Buffer;
+  stallAfter: number | undefined;
+}
+
 export interface FakeNpmRegistry {
   /** Environment under which npm's libraries use this registry and nothing else. */
   env: Record<string, string>;
@@ -49,7 +55,7 @@ export interface FakeNpmRegistry {
 /** A registry on loopback with these packages, and nothing else. The last version of a name is its `latest`. */
 export const startNpmRegistry = async (packages: FakePackage[]): Promise<FakeNpmRegistry> => {
   const requests: string[] = [];
-  const manifests = new Map<string, Map<string, { manifest: object; body: Buffer; stallAfter: number | undefined }>>();
+  const manifests = new Map<string, Map<string, Served>>();
   const server = createServer((request, response) => {
     const path = decodeURIComponent(request.url ?? '');
     requests.push(path);
@@ -82,9 +88,9 @@ export const startNpmRegistry = async (packages: FakePackage[]): Promise<FakeNpm
     const { name, version, dependencies = {}, optionalDependencies = {} } = item;
     const dist = { tarball: `${url}/${name}/-/${version}.tgz`, integrity };
     const manifest = { name, version, dist, dependencies, optionalDependencies };
-    const versions = manifests.get(name) ?? new Map<string, never>();
+    const versions = manifests.get(name) ?? new Map<string, Served>();
     manifests.set(name, versions);
-    versions.set(version, { manifest, body: item.corrupt?.(good) ?? good, stallAfter: item.stallAfter } as never);
+    versions.set(version, { manifest, body: item.corrupt?.(good) ?? good, stallAfter: item.stallAfter });
   }
   return {
     env: { HOME: '/nonexistent', PATH: '/usr/bin:/bin', npm_config_registry: url, npm_config_userconfig: '/nonexistent/npmrc' },

@@ -1,3 +1,4 @@
+import { asDiskError } from '../../shared/atomic-files.ts';
 import type { LoginOutcome, SetupReport, SetupRequest } from '../protocol.ts';
 import { prepareKimi } from './kimi.ts';
 import { seedHome } from './seed.ts';
@@ -20,10 +21,14 @@ export interface HomeRoots {
  * what an interrupted run left behind.
  */
 export const prepareHome = async (request: SetupRequest, roots: HomeRoots, now: Date): Promise<SetupReport> => {
-  await seedHome(roots.defaultHome, roots.home, roots.state);
-  const logins: LoginOutcome[] = [];
-  for (const setup of request.agents) {
-    if (setup.slug === 'kimi') logins.push(await prepareKimi(setup, request.workdir, roots, now));
+  try {
+    await seedHome(roots.defaultHome, roots.home, roots.state);
+    const logins: LoginOutcome[] = [];
+    for (const setup of request.agents) {
+      if (setup.slug === 'kimi') logins.push(await prepareKimi(setup, request.workdir, roots, now));
+    }
+    return { logins };
+  } catch (error) {
+    throw asDiskError(error, `Setting up ${roots.home}`);
   }
-  return { logins };
 };

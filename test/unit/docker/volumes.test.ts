@@ -72,7 +72,7 @@ describe('the volume of an agent', () => {
   test('launches that need it at once fill it once, and the others say what they wait for', async () => {
     const lines: string[] = [];
     const results = await Promise.all([1, 2, 3].map(async () => await ensureAgentVolume(engine, options(), { onLine: (line) => lines.push(line) })));
-    expect(results.map(({ filled }) => filled).sort()).toEqual([false, false, true]);
+    expect(results.filter(({ filled }) => filled)).toHaveLength(1);
     expect(registry.requests.filter((request) => request.endsWith('2.1.0.tgz'))).toHaveLength(1);
     expect(lines.filter((line) => line.includes(`(process ${process.pid}) fills`))).toHaveLength(2);
     expect(engine.containers()).toEqual([]);
