@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import tarFs from 'tar-fs';
+import type { PackOptions } from 'tar-fs';
 import { JackinError } from '../shared/errors.ts';
 import { filesBelow } from './files-below.ts';
 import { nodeReadable } from './node-readable.ts';
@@ -31,6 +31,7 @@ export const packContext = async (root: string, replaced: { path: string; text: 
     );
   }
   const text = Buffer.from(replaced.text);
+  const { default: tarFs } = await import('tar-fs');
   const pack = tarFs.pack(root, {
     entries: files.map((file) => file.path),
     map: (header) => {
@@ -43,6 +44,6 @@ export const packContext = async (root: string, replaced: { path: string; text: 
       stream.destroy();
       return Readable.from([text]);
     },
-  } as tarFs.PackOptions);
+  } as PackOptions);
   return nodeReadable(pack);
 };

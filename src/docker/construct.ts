@@ -4,7 +4,6 @@ import { JackinError } from '../shared/errors.ts';
 import { packContext } from './build-context.ts';
 import { buildWithTail } from './build.ts';
 import { directoryKey } from './content-key.ts';
-import { debianBase } from './debian-base.ts';
 import type { Engine, LongCall } from './engine.ts';
 import type { Env } from './find-endpoint.ts';
 import { MANAGED } from './labels.ts';
@@ -58,6 +57,8 @@ export const ensureConstruct = async (engine: Engine, options: ConstructOptions,
   const present = await engine.imageId(reference);
   if (present !== undefined) return { reference, id: present, key: reference, built: false, how: 'present' };
 
+  // A launch that finds the construct never loads what makes one.
+  const { debianBase } = await import('./debian-base.ts');
   const base = await debianBase(engine, options.env, call);
   const folder = path.join(options.packageRoot, 'construct');
   const text = await readFile(path.join(folder, DOCKERFILE), 'utf8');

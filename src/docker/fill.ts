@@ -1,12 +1,11 @@
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { pack } from 'tar-stream';
 import { JackinError } from '../shared/errors.ts';
 import { isAlive, type Owner } from '../shared/owner.ts';
 import type { ContainerSpec, Engine, Labels, LongCall } from './engine.ts';
 import { MANAGED } from './labels.ts';
 import { nodeReadable } from './node-readable.ts';
-import { volumeWriter, type VolumeWriter } from './repack.ts';
+import type { VolumeWriter } from './repack.ts';
 import type { VolumeMemory } from './volume-memory.ts';
 
 /** Last thing that is written; a volume without it is never used. */
@@ -103,6 +102,7 @@ const hasMarker = async (engine: Engine, hand: string): Promise<boolean> => {
 
 /** Streams what `produce` writes into the volume. The first of the two sides that fails says why. */
 const send = async (engine: Engine, hand: string, produce: (volume: VolumeWriter) => Promise<void>): Promise<void> => {
+  const [{ pack }, { volumeWriter }] = await Promise.all([import('tar-stream'), import('./repack.ts')]);
   const tar = pack();
   let cause: unknown;
   const note = (error: unknown): void => {

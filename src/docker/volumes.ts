@@ -10,8 +10,8 @@ import { ensureFilled, isComplete } from './fill.ts';
 import { filesBelow } from './files-below.ts';
 import type { Env } from './find-endpoint.ts';
 import { MANAGED } from './labels.ts';
-import { openRegistry, type Manifest, type Registry } from './registry.ts';
-import { repackTarball, type Placement, type VolumeWriter } from './repack.ts';
+import type { Manifest, Registry } from './registry.ts';
+import type { Placement, VolumeWriter } from './repack.ts';
 import { volumeMemory } from './volume-memory.ts';
 
 /** Older ones lose the end of a terminal's output. */
@@ -69,7 +69,14 @@ const unpack = async (registry: Registry, manifest: Manifest, place: Placement, 
   const options = { onBytes: reporter(what, call), ...(call.signal === undefined ? {} : { signal: call.signal }) };
   call.onLine?.(`downloading ${what}`);
   const tarball = await registry.openTarball(manifest, options);
+  const { repackTarball } = await import('./repack.ts');
   await repackTarball(what, tarball, place, volume);
+};
+
+/** A launch that finds its volumes never loads npm's libraries. */
+const registryOf = async (env: Env): Promise<Registry> => {
+  const { openRegistry } = await import('./registry.ts');
+  return await openRegistry(env);
 };
 
 const listed = (manifests: Manifest[]) =>
@@ -113,7 +120,7 @@ export const ensureAgentVolume = async (engine: Engine, options: AgentVolumeOpti
   }
 
   call.onLine?.(`asking the npm registry for ${recipe.name}`);
-  const registry = await openRegistry(options.env);
+  const registry = await registryOf(options.env);
   const root = { name: recipe.name, wanted: options.version ?? 'latest', omit: recipe.omit };
   const manifests = await resolveClosure(registry, root, call.signal);
   const version = manifests[0]?.version ?? '';
@@ -151,7 +158,7 @@ export const ensureRuntimeVolume = async (engine: Engine, options: RuntimeVolume
   const name = `jackin-runtime-${key}-${arch}`;
   const write = async (volume: VolumeWriter, fillCall: LongCall): Promise<unknown> => {
     fillCall.onLine?.(`asking the npm registry for Node ${NODE_MAJOR}`);
-    const registry = await openRegistry(options.env);
+    const registry = await registryOf(options.env);
     const node = await registry.resolvePackage(`node-linux-${arch}`, `${NODE_MAJOR}.x`, fillCall.signal);
     const place: Placement = (file) => (file === 'bin/node' ? file : undefined);
     await unpack(registry, node, place, volume, fillCall);
