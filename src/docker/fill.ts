@@ -102,8 +102,9 @@ const hasMarker = async (engine: Engine, hand: string): Promise<boolean> => {
 
 /** Streams what `produce` writes into the volume. The first of the two sides that fails says why. */
 const send = async (engine: Engine, hand: string, produce: (volume: VolumeWriter) => Promise<void>): Promise<void> => {
-  const [{ pack }, { volumeWriter }] = await Promise.all([import('tar-stream'), import('./repack.ts')]);
-  const tar = pack();
+  // A bundled CommonJS module, imported when it is needed, has only its default export.
+  const [{ default: tarStream }, { volumeWriter }] = await Promise.all([import('tar-stream'), import('./repack.ts')]);
+  const tar = tarStream.pack();
   let cause: unknown;
   const note = (error: unknown): void => {
     cause ??= error;

@@ -206,6 +206,15 @@ describe.each(engines)('$name', ({ open }) => {
     await engine.removeVolume(name);
   });
 
+  test('a volume never gets a copy of what the image has where it is mounted', async () => {
+    await engine.createVolume(named('empty'), scope.labels);
+    const mounts = [{ kind: 'volume', source: named('empty'), target: '/etc/ssl', readonly: false } as const];
+    const id = await engine.createContainer(spec('empty', { mounts }));
+    await engine.startContainer(id);
+    expect(await engine.getArchive(id, '/etc/ssl/certs')).toBeUndefined();
+    await engine.removeContainer(id);
+  });
+
   test('an archive whose source breaks is an error', async () => {
     const id = await engine.createContainer(spec('broken'));
     const source = Readable.from(

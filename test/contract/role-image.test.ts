@@ -90,6 +90,7 @@ describe('construct and role image on the real engine', () => {
   test('any uid can use the home; /jackin is prepared; the snapshot is readable', async () => {
     const Dockerfile = [
       'FROM projectjackin/construct:trixie',
+      'RUN mkdir -p /jackin/run /jackin/kimi',
       'USER agent',
       'RUN mkdir -p /home/agent/.kimi-code && echo mine > /home/agent/.kimi-code/skills && chmod 700 /home/agent/.kimi-code',
       'RUN mkdir -m 700 /home/agent/.ssh && echo "Host x" > /home/agent/.ssh/config && chmod 600 /home/agent/.ssh/config',

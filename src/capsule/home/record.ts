@@ -26,7 +26,7 @@ export const readRecord = async (state: string): Promise<SeedRecord> => {
 };
 
 /** Without a usable record every login counts as changed, which is always safe. */
-export const parseRecord = (text: string): SeedRecord => {
+const parseRecord = (text: string): SeedRecord => {
   try {
     const value: unknown = JSON.parse(text);
     const { files, keys } = value as Partial<SeedRecord>;

@@ -1,8 +1,16 @@
 import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { createPrivateDir, createPrivateFile, ensurePrivateDir, syncDirectory, unlessMissing, writeFileAtomic } from '../../shared/atomic-files.ts';
+import {
+  createPrivateDir,
+  createPrivateFile,
+  ensurePrivateDir,
+  isTemporaryName,
+  syncDirectory,
+  unlessMissing,
+  writeFileAtomic,
+} from '../../shared/atomic-files.ts';
 import { readTree } from '../../shared/safe-read.ts';
-import { parseRecord, type SeedRecord, writeRecord } from './record.ts';
+import { type SeedRecord, writeRecord } from './record.ts';
 
 /**
  * Exchange of a whole set of files in the home. The directories are mount
@@ -60,7 +68,7 @@ export const changeHome = async (home: string, state: string, change: HomeChange
   await syncDirectory(staging);
   await rename(staging, next);
   await syncDirectory(work);
-  await finishChange(home, state);
+  await applyChange(home, state);
 };
 
 const writeTree = async (root: string, files: ReadonlyMap<string, Buffer>): Promise<void> => {
@@ -71,20 +79,37 @@ const writeTree = async (root: string, files: ReadonlyMap<string, Buffer>): Prom
   }
 };
 
-/** Completes a change that was committed; drops one that was not. Does nothing when there is none. */
+/**
+ * Makes good what an interrupted start left: completes a change that was
+ * committed, drops one that was not, and clears half-written files away.
+ */
 export const finishChange = async (home: string, state: string): Promise<void> => {
   const { staging, next } = places(home);
-  const text = await unlessMissing(readFile(path.join(next, 'plan.json'), 'utf8'));
-  if (text !== undefined) {
-    const plan = JSON.parse(text) as { remove: string[]; record: SeedRecord };
-    for (const file of plan.remove) await rm(path.join(home, file), { force: true });
-    for (const [file, bytes] of await stagedFiles(path.join(next, 'files'))) await writeHomeFile(home, file, bytes);
-    await writeRecord(state, parseRecord(JSON.stringify(plan.record)));
-    // Out of the committed place in one step, so that a half deleted set is never applied.
-    await rm(staging, { recursive: true, force: true });
-    await rename(next, staging);
-  }
+  for (const dir of ['.kimi-code', '.kimi-code/workspace-trust', '.kimi']) await removeTemporaries(path.join(home, dir));
+  for (const dir of ['.kimi-code/credentials', '.kimi/credentials']) await removeTemporaries(path.join(home, dir), true);
+  for (const dir of [state, path.join(state, 'auth')]) await removeTemporaries(dir);
   await rm(staging, { recursive: true, force: true });
+  if ((await unlessMissing(lstat(next))) !== undefined) await applyChange(home, state);
+};
+
+const applyChange = async (home: string, state: string): Promise<void> => {
+  const { staging, next } = places(home);
+  const plan = JSON.parse(await readFile(path.join(next, 'plan.json'), 'utf8')) as { remove: string[]; record: SeedRecord };
+  for (const file of plan.remove) await rm(path.join(home, file), { force: true });
+  for (const [file, bytes] of await stagedFiles(path.join(next, 'files'))) await writeHomeFile(home, file, bytes);
+  await writeRecord(state, plan.record);
+  // Out of the committed place in one step, so that a half deleted set is never applied.
+  await rename(next, staging);
+  await rm(staging, { recursive: true });
+};
+
+const removeTemporaries = async (dir: string, below = false): Promise<void> => {
+  if (!(await unlessMissing(lstat(dir)))?.isDirectory()) return;
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const file = path.join(dir, entry.name);
+    if (isTemporaryName(entry.name)) await rm(file, { force: true });
+    else if (below && entry.isDirectory()) await removeTemporaries(file, below);
+  }
 };
 
 const stagedFiles = async (dir: string): Promise<Map<string, Buffer>> => {

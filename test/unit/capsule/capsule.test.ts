@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -137,13 +138,15 @@ describe('a session on a PTY', () => {
     const first = await one.connect();
     // Reads the terminal's attributes (ESC [ ? … c) and shows them without the escape.
     const ask = `stty raw -echo; printf '\\033[c'; answer=$(head -c 7 | tail -c 6); stty sane; echo "got $answer"`;
-    first.launch({ argv: shell(`${ask}; read x; sleep 0.2; read x; ${ask}; sleep 0.1`), io: 'pty' }, { detached: true });
+    const answered = path.join(one.dir, 'answered');
+    first.launch({ argv: shell(`${ask}; touch ${answered}; read x; ${ask}; sleep 0.1`), io: 'pty' }, { detached: true });
     await first.got(FrameType.started);
     first.socket.destroy();
+    await expect.poll(() => existsSync(answered), { timeout: 5000 }).toBe(true);
     const second = await one.connect();
     second.json(FrameType.attach, { size });
     await second.sees('got [?1;2c');
-    type(second, '\n\n');
+    type(second, '\n');
     await second.sees('\x1b[c');
     // Only this terminal may answer now: what it says is what the program gets.
     type(second, '\x1b[?9;9c');
