@@ -17,7 +17,7 @@ const { values } = parseArgs({
 process.umask(0o077);
 
 const roots = { home: values.home, handoff: values.handoff, state: values.state, defaultHome: values['default-home'] };
-const capsule = await startCapsule({
+const starting = startCapsule({
   runDir: values.run,
   agentsDir: values.agents,
   home: values.home,
@@ -25,6 +25,7 @@ const capsule = await startCapsule({
   prepareHome: (request) => prepareHome(request, roots, new Date()),
   log: (line) => process.stderr.write(`jackin capsule: ${line.replaceAll(/\p{Cc}/gu, '?')}\n`),
 });
-process.on('SIGTERM', capsule.stop);
-process.on('SIGINT', capsule.stop);
+// Before anybody can connect, so that no stop is ever missed.
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void starting.then((capsule) => capsule.stop()));
+const capsule = await starting;
 process.exit(await capsule.ended);

@@ -5,7 +5,7 @@ import { FrameType, PROTOCOL_VERSION, type AttachRequest, type CapsuleFailure, t
 import { readAttach, readLaunch, readSignal, readSize } from './requests.ts';
 import type { Session, Viewer } from './session.ts';
 
-/** A client that does not close after its connection was ended is cut off. */
+/** A client that has not taken everything and closed so long after its connection was ended is cut off: the capsule waits for it. */
 const CLOSE_MS = 2000;
 /** Input that a program has not taken, before its client must wait. Large, because a signal waits behind it too. */
 const INPUT_BYTES = 8 * 1024 * 1024;

@@ -9,8 +9,6 @@ import { findProgram } from './program.ts';
 import type { LaunchRequest, SessionRequest, SetupReport, SetupRequest } from './protocol.ts';
 import { startSession, type Session } from './session.ts';
 
-/** How long the end waits for clients to take what is theirs. */
-const GOODBYE_MS = 2000;
 /** How long sessions have to end by themselves when the container is stopped. */
 const STOP_MS = 3000;
 const STOPPED_IDLE = 143;
@@ -49,13 +47,9 @@ export const startCapsule = async (options: CapsuleOptions): Promise<Capsule> =>
   const finish = (code: number) => {
     server.close();
     for (const dismiss of connections.values()) dismiss();
-    const over = () => {
-      clearTimeout(timer);
-      tellEnd(code);
-    };
-    const timer = setTimeout(over, GOODBYE_MS);
+    // Each of them closes within a bounded time, whatever its client does.
     const closed = [...connections.keys()].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
-    void Promise.all(closed).then(over);
+    void Promise.all(closed).then(() => tellEnd(code));
   };
   const running = () => sessions.filter((session) => session.info().state === 'running');
 

@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import { Command, Option } from '@commander-js/extra-typings';
 import { AGENT_SLUGS } from '../agents/agents.ts';
 import { expandHome } from '../config/paths.ts';
-import { containerPath, isRoleKey } from '../config/schema.ts';
+import { isContainerPath, isRoleKey } from '../config/values.ts';
 import type { Deps } from '../launch/deps.ts';
 import type { Executed } from '../launch/execute.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
@@ -40,7 +40,7 @@ export const parseMount = (text: string, deps: Deps): LoadRequest['mounts'][numb
     throw new JackinError('usage', `--mount ${text}: expected path, path:ro, src:dst or src:dst:ro`);
   }
   const absolute = hostPath(source, deps);
-  if (target !== undefined && !containerPath.safeParse(target).success) {
+  if (target !== undefined && !isContainerPath(target)) {
     throw new JackinError('usage', `--mount ${text}: the destination must be an absolute container path without "." or ".."`);
   }
   return { source: absolute, target: target ?? absolute, readonly };

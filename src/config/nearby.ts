@@ -1,6 +1,7 @@
 import { JackinError } from '../shared/errors.ts';
 import { expandHome } from './paths.ts';
-import { contains, type WorkspaceToml } from './schema.ts';
+import type { WorkspaceToml } from './schema.ts';
+import { contains } from './values.ts';
 
 const depth = (path: string): number => path.split('/').filter(Boolean).length;
 

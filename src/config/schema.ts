@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { isContainerPath, isRoleKey, touches, withoutTrailingSlash } from './values.ts';
 import { AGENTS, AGENT_SLUGS, type AgentSlug, type AuthMode } from '../agents/agents.ts';
 
 /** The version that this jackin writes. Older ones have the same shape and are read as they are. */
@@ -35,15 +36,9 @@ const hostPath = z
     error: 'expected an absolute path or one that starts with ~/: a relative one would depend on where jackin is run',
   });
 
-const hasDots = (value: string): boolean => value.split('/').some((part) => part === '.' || part === '..');
-
-export const containerPath = z.string().refine((value) => value.startsWith('/') && !hasDots(value) && !value.includes('\0'), {
+const containerPath = z.string().refine(isContainerPath, {
   error: 'expected an absolute container path without "." or ".."',
 });
-
-/** `name` or `namespace/name`. `jk-` is kept for containers, so that a selector is never mistaken for one. */
-const ROLE_KEY = /^(?!jk-)[a-z0-9][a-z0-9-]{0,63}(\/[a-z0-9][a-z0-9-]{0,63})?$/;
-export const isRoleKey = (value: string): boolean => ROLE_KEY.test(value);
 
 const roleKey = z.string().refine(isRoleKey, {
   error: 'expected a role such as "agent-smith" or "namespace/name": lower-case letters, digits and dashes',
@@ -165,15 +160,3 @@ export const WorkspaceSchema = z
 export type ConfigToml = z.infer<typeof ConfigSchema>;
 export type WorkspaceToml = z.infer<typeof WorkspaceSchema>;
 export type EnvToml = NonNullable<z.infer<typeof env>>;
-
-export const withoutTrailingSlash = (value: string): string => (value.length > 1 ? value.replace(/\/+$/, '') || '/' : value);
-
-/** Whether `outer` is `inner` or one of its parents. */
-export const contains = (outer: string, inner: string): boolean => {
-  const parent = withoutTrailingSlash(outer);
-  const child = withoutTrailingSlash(inner);
-  return parent === child || child.startsWith(parent === '/' ? '/' : `${parent}/`);
-};
-
-/** Whether a workdir equals a mount, lies inside it, or is a parent of it. */
-export const touches = (workdir: string, target: string): boolean => contains(target, workdir) || contains(workdir, target);

@@ -6,11 +6,9 @@ import { takeTerminal, terminalSize, type SignalSource, type Terminal } from './
 
 export type { AttachOptions, CapsuleStream, SessionEnd } from './capsule-client.ts';
 
-/**
- * All of these resolve with how it ended, and throw a JackinError when the
- * capsule refuses or is not the one this version of jackin knows. They end the
- * stream on every way out.
- */
+// All of these resolve with how it ended, and throw a JackinError when the
+// capsule refuses or is not the one this version of jackin knows. They end the
+// stream on every way out.
 
 /** Starts the first session and leaves it alone. */
 export const launchDetached = (stream: CapsuleStream, request: LaunchRequest, options: AttachOptions = {}): Promise<SessionEnd> =>

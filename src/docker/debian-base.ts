@@ -11,6 +11,8 @@ import type { Env } from './find-endpoint.ts';
 import { MANAGED } from './labels.ts';
 
 const SUITE = 'trixie';
+/** How long a program that is told to stop may take to clean up. */
+const GRACE_MS = 3000;
 const OFFICIAL = ['debian:trixie-slim', 'debian:trixie'];
 const EXCLUDED = ['doc', 'info', 'lintian', 'locale', 'man'].map((name) => `path-exclude=/usr/share/${name}/*`);
 const MMDEBSTRAP_ARGS = [
@@ -59,22 +61,52 @@ const removeRootfs = async (directory: string): Promise<void> => {
     });
   };
   for (const point of (await mounted()).reverse()) await execa('umount', ['-l', point], { reject: false });
-  if ((await mounted()).length === 0) await rm(directory, { recursive: true, force: true });
+  // Without root, what a killed bootstrap leaves may belong to a mapped user that we cannot remove.
+  if ((await mounted()).length === 0) await rm(directory, { recursive: true, force: true }).catch(() => undefined);
 };
 
-const importOutput = async (
-  engine: Engine,
-  reference: string,
-  program: { file: string; args: string[]; env: Env },
-  call: LongCall,
-): Promise<void> => {
+interface Program {
+  file: string;
+  args: string[];
+  env: Env;
+}
+
+/**
+ * Starts a program in a process group of its own, all of which ends with the
+ * signal: a bootstrap that is told to stop by itself lets its package manager finish.
+ */
+const start = (program: Program, signal: AbortSignal | undefined) => {
+  signal?.throwIfAborted();
   const child = execa(program.file, program.args, {
     env: { ...program.env, LC_ALL: 'C' },
     extendEnv: false,
     stdin: 'ignore',
     buffer: { stdout: false },
-    ...(call.signal === undefined ? {} : { cancelSignal: call.signal }),
+    detached: true,
   });
+  const killGroup = (name: NodeJS.Signals): void => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, name);
+    } catch {
+      // The group is gone.
+    }
+  };
+  let patience: NodeJS.Timeout | undefined;
+  const stop = (): void => {
+    killGroup('SIGTERM');
+    patience = setTimeout(() => killGroup('SIGKILL'), GRACE_MS);
+  };
+  signal?.addEventListener('abort', stop, { once: true });
+  child.once('close', () => {
+    // By the time it fires, the number might be another group's.
+    clearTimeout(patience);
+    signal?.removeEventListener('abort', stop);
+  });
+  return { child, stop };
+};
+
+const importOutput = async (engine: Engine, reference: string, program: Program, call: LongCall): Promise<void> => {
+  const { child, stop } = start(program, call.signal);
   // The tar ends only when the program has ended well: half a root file system is no image.
   const tar = new PassThrough();
   child.stdout.pipe(tar, { end: false });
@@ -87,7 +119,7 @@ const importOutput = async (
   );
   const changes = [...Object.entries(MANAGED).map(([key, value]) => `LABEL ${key}=${value}`), 'ENV LANG=C.UTF-8'];
   const imported = engine.importImage(reference, tar, changes, call);
-  imported.catch(() => child.kill());
+  imported.catch(stop);
   const [made, taken] = await Promise.allSettled([ended, imported]);
   call.signal?.throwIfAborted();
   if (made.status === 'rejected') throw made.reason;
@@ -142,11 +174,9 @@ const mmdebstrap = bootstrapped('mmdebstrap', MMDEBSTRAP_ARGS, async (engine, re
 const debootstrap = bootstrapped('debootstrap', DEBOOTSTRAP_ARGS, async (engine, reference, file, env, call) => {
   if (process.getuid?.() !== 0) throw new Error('it needs to be run as root');
   await withTemporary(async (directory) => {
-    await execa(file, [...DEBOOTSTRAP_ARGS, path.join(directory, 'root')], {
-      env: { ...env, LC_ALL: 'C' },
-      extendEnv: false,
-      ...(call.signal === undefined ? {} : { cancelSignal: call.signal }),
-    });
+    const { child } = start({ file, args: [...DEBOOTSTRAP_ARGS, path.join(directory, 'root')], env }, call.signal);
+    child.stdout.resume();
+    await child;
     const args = ['--numeric-owner', '--one-file-system', '-C', path.join(directory, 'root'), '-cf', '-', '.'];
     await importOutput(engine, reference, { file: 'tar', args, env }, call);
   });

@@ -3,7 +3,7 @@ import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import { resolveModel } from '../agents/kimi-config.ts';
 import { didYouMean } from '../config/nearest.ts';
 import { describeOrigin, type ResolvedConfig } from '../config/resolve.ts';
-import { touches } from '../config/schema.ts';
+import { touches } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
 import { planAuth, unusedKeyWarnings } from './auth.ts';
 import type { Facts, UnixUser } from './facts.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { MountEntry } from '../config/resolve.ts';
 import { describeOrigin } from '../config/resolve.ts';
-import { contains, withoutTrailingSlash } from '../config/schema.ts';
+import { contains, withoutTrailingSlash } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Facts, MountFacts } from './facts.ts';
 

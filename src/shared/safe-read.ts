@@ -36,8 +36,6 @@ const OPEN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | 
 /** A tree and, for comparing two readings, where each file was and when it was written. */
 interface Reading extends Tree {
   stamps: Map<string, string>;
-  /** Something was replaced under our hands. */
-  unsteady: boolean;
 }
 
 /**
@@ -60,7 +58,6 @@ export const readTree = async (root: string, rules: TreeRules): Promise<Tree> =>
 };
 
 const isSame = (a: Reading, b: Reading): boolean =>
-  !b.unsteady &&
   JSON.stringify([[...a.stamps], a.skipped]) === JSON.stringify([[...b.stamps], b.skipped]) &&
   [...a.files].every(([name, bytes]) => b.files.get(name)?.equals(bytes));
 
@@ -71,7 +68,7 @@ interface Walk {
 }
 
 const readOnce = async (root: string, { wanted, owner }: TreeRules): Promise<Reading> => {
-  const reading: Reading = { files: new Map(), skipped: [], names: [], stamps: new Map(), unsteady: false };
+  const reading: Reading = { files: new Map(), skipped: [], names: [], stamps: new Map() };
   const handle = await fs.open(root, OPEN | constants.O_DIRECTORY);
   try {
     const { uid } = await handle.stat({ bigint: true });
@@ -114,7 +111,7 @@ const readEntry = async (file: string, realPath: string, relative: string, walk:
     const handle = await fs.open(file, OPEN);
     try {
       const stat = await handle.stat({ bigint: true });
-      if (stat.ino !== seen.ino || stat.dev !== seen.dev) return void (reading.unsteady = true);
+      if (stat.ino !== seen.ino || stat.dev !== seen.dev) return;
       if (walk.uid !== undefined && stat.uid !== walk.uid) return skip('belongs to another user');
       if (stat.isDirectory()) {
         if (relative.split('/').length >= MAX_DEPTH) return skip(`lies deeper than ${MAX_DEPTH} levels`);
@@ -128,10 +125,8 @@ const readEntry = async (file: string, realPath: string, relative: string, walk:
       await handle.close();
     }
   } catch (error) {
-    // Gone since the directory was listed: the next reading shows whether that was the end of it.
-    if (isErrno(error, 'ENOENT')) return;
-    if (!isErrno(error, 'ELOOP', 'ENXIO', 'ENOTDIR')) throw error;
-    reading.unsteady = true;
+    // Gone or replaced since the directory was listed: the next reading shows what became of it.
+    if (!isErrno(error, 'ENOENT', 'ELOOP', 'ENXIO', 'ENOTDIR')) throw error;
   }
 };
 

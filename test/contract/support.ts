@@ -29,10 +29,12 @@ export const testScope = () => {
       return directory;
     },
     clean: async (engine: Engine): Promise<void> => {
-      for (const container of await engine.listContainers(labels)) await engine.removeContainer(container.id);
-      for (const network of await engine.listNetworks(labels)) await engine.removeNetwork(network.name);
-      for (const volume of await engine.listVolumes(labels)) await engine.removeVolume(volume.name);
-      for (const image of await engine.listImages(labels)) for (const tag of image.tags) await engine.removeImage(tag);
+      const gone = async (removals: Promise<unknown>[]): Promise<void> => void (await Promise.allSettled(removals));
+      // Containers first: what they use cannot go before them. One that resists must not keep the others.
+      await gone((await engine.listContainers(labels)).map(async ({ id: container }) => await engine.removeContainer(container)));
+      await gone((await engine.listNetworks(labels)).map(async ({ name }) => await engine.removeNetwork(name)));
+      await gone((await engine.listVolumes(labels)).map(async ({ name }) => await engine.removeVolume(name)));
+      await gone((await engine.listImages(labels)).flatMap(({ tags }) => tags).map(async (tag) => await engine.removeImage(tag)));
       for (const directory of directories) await rm(directory, { recursive: true, force: true });
     },
   };

@@ -1,4 +1,4 @@
-import { lstat, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import {
   createPrivateDir,
@@ -15,8 +15,9 @@ import { type SeedRecord, writeRecord } from './record.ts';
 /**
  * Exchange of a whole set of files in the home. The directories are mount
  * points that cannot be renamed, so the new set is staged beside the old one,
- * committed by one rename, and then put in place file by file: a crash before
- * the commit changes nothing, one after it is made good at the next start.
+ * committed by writing down what is to be done, and then put in place file by
+ * file: a crash before the commit changes nothing, one after it is made good at
+ * the next start.
  */
 
 /** Where jackin keeps what Kimi does not need to see; on the same mount as Kimi's home. */
@@ -33,9 +34,9 @@ export interface HomeChange {
   record: SeedRecord;
 }
 
-const places = (home: string): { work: string; staging: string; next: string; backups: string } => {
+const placesIn = (home: string): { staging: string; plan: string; backups: string } => {
   const work = path.join(home, WORK_DIR);
-  return { work, staging: path.join(work, 'staging'), next: path.join(work, 'next'), backups: path.join(work, 'backups') };
+  return { staging: path.join(work, 'next'), plan: path.join(work, 'next/plan.json'), backups: path.join(work, 'backups') };
 };
 
 /** Makes a directory below the home, 0700; links and files that are in the way go. */
@@ -59,23 +60,22 @@ export const writeHomeFile = async (home: string, relative: string, content: Buf
 };
 
 /** Applies a change as a whole. */
-export const changeHome = async (home: string, state: string, change: HomeChange): Promise<void> => {
-  const { work, staging, next } = places(home);
+export const changeHome = async (home: string, state: string, { write, remove, record }: HomeChange): Promise<void> => {
+  const { staging, plan } = placesIn(home);
   await makeHomeDir(home, WORK_DIR);
   await rm(staging, { recursive: true, force: true });
-  await writeTree(staging, new Map([...change.write].map(([file, bytes]) => [`files/${file}`, bytes])));
-  await createPrivateFile(path.join(staging, 'plan.json'), JSON.stringify({ remove: change.remove, record: change.record }));
-  await syncDirectory(staging);
-  await rename(staging, next);
-  await syncDirectory(work);
+  await writeTree(staging, new Map([...write].map(([file, bytes]) => [`files/${file}`, bytes])));
+  await writeFileAtomic(plan, JSON.stringify({ remove, record }));
   await applyChange(home, state);
 };
 
 const writeTree = async (root: string, files: ReadonlyMap<string, Buffer>): Promise<void> => {
   await createPrivateDir(root);
   for (const [file, bytes] of files) {
-    await ensurePrivateDir(path.dirname(path.join(root, file)));
+    const dir = path.dirname(path.join(root, file));
+    await ensurePrivateDir(dir);
     await createPrivateFile(path.join(root, file), bytes);
+    await syncDirectory(dir);
   }
 };
 
@@ -84,22 +84,20 @@ const writeTree = async (root: string, files: ReadonlyMap<string, Buffer>): Prom
  * committed, drops one that was not, and clears half-written files away.
  */
 export const finishChange = async (home: string, state: string): Promise<void> => {
-  const { staging, next } = places(home);
+  const { staging, plan } = placesIn(home);
   for (const dir of ['.kimi-code', '.kimi-code/workspace-trust', '.kimi']) await removeTemporaries(path.join(home, dir));
   for (const dir of ['.kimi-code/credentials', '.kimi/credentials']) await removeTemporaries(path.join(home, dir), true);
   for (const dir of [state, path.join(state, 'auth')]) await removeTemporaries(dir);
-  await rm(staging, { recursive: true, force: true });
-  if ((await unlessMissing(lstat(next))) !== undefined) await applyChange(home, state);
+  if ((await unlessMissing(lstat(plan))) === undefined) await rm(staging, { recursive: true, force: true });
+  else await applyChange(home, state);
 };
 
 const applyChange = async (home: string, state: string): Promise<void> => {
-  const { staging, next } = places(home);
-  const plan = JSON.parse(await readFile(path.join(next, 'plan.json'), 'utf8')) as { remove: string[]; record: SeedRecord };
-  for (const file of plan.remove) await rm(path.join(home, file), { force: true });
-  for (const [file, bytes] of await stagedFiles(path.join(next, 'files'))) await writeHomeFile(home, file, bytes);
-  await writeRecord(state, plan.record);
-  // Out of the committed place in one step, so that a half deleted set is never applied.
-  await rename(next, staging);
+  const { staging, plan } = placesIn(home);
+  const { remove, record } = JSON.parse(await readFile(plan, 'utf8')) as { remove: string[]; record: SeedRecord };
+  for (const file of remove) await rm(path.join(home, file), { force: true });
+  for (const [file, bytes] of await stagedFiles(path.join(staging, 'files'))) await writeHomeFile(home, file, bytes);
+  await writeRecord(state, record);
   await rm(staging, { recursive: true });
 };
 
@@ -123,7 +121,7 @@ const stagedFiles = async (dir: string): Promise<Map<string, Buffer>> => {
 
 /** Keeps files of Kimi's home that are about to be replaced; the oldest of several backups goes. */
 export const backUp = async (home: string, files: ReadonlyMap<string, Buffer>, now: Date): Promise<void> => {
-  const { backups } = places(home);
+  const { backups } = placesIn(home);
   await makeHomeDir(home, path.relative(home, backups));
   const names = (await readdir(backups)).sort();
   const stamp = now.toISOString().replaceAll(':', '-');

@@ -15,7 +15,7 @@ const start = (script: string): Session =>
     size: { cols: 80, rows: 24 },
   });
 
-/** A viewer that takes everything at once; `onOutput` is called in the middle of being given some. */
+/** A viewer that takes everything at once; `onOutput` is called when it is given some. */
 const viewer = (onOutput: () => void = () => {}) => {
   const seen = { output: '', exited: false, finished: false };
   const read = frameReader(({ type, payload }) => {
@@ -38,7 +38,7 @@ describe('viewers of a session', () => {
     const first = viewer(() => {
       const joining = viewer();
       late.push(joining);
-      session.join(joining.face);
+      queueMicrotask(() => session.join(joining.face));
     });
     const session = start(`i=0; while [ $i -lt ${count} ]; do i=$((i+1)); echo "<$i>"; done; sleep 0.2`);
     session.join(first.face);

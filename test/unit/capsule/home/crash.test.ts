@@ -70,6 +70,7 @@ const scenarios: Record<string, { before: (dir: string) => Promise<unknown>; mod
       await handOver(dir, 'kimi-code', OLD);
       await prepare(dir, 'sync');
       await renewInside(dir);
+      await writeFiles(path.join(dir, 'home/.kimi-code'), { 'config.toml': `${KIMI_CODE_CONFIG}# inside\n`, device_id: 'inside' });
       await handOver(dir, 'kimi-code', NEW);
     },
     mode: 'sync',
@@ -82,11 +83,13 @@ const scenarios: Record<string, { before: (dir: string) => Promise<unknown>; mod
     },
     mode: 'sync',
   },
-  'leaving sync': {
+  'leaving sync, with a copy of a replaced login': {
     before: async (dir) => {
       await handOver(dir, 'kimi-code', OLD);
       await prepare(dir, 'sync');
       await renewInside(dir);
+      await handOver(dir, 'kimi-code', NEW);
+      await prepare(dir, 'sync');
     },
     mode: 'ignore',
   },
@@ -117,16 +120,22 @@ const scenarios: Record<string, { before: (dir: string) => Promise<unknown>; mod
   },
 };
 
-/** Home and state; a crash may leave one more copy of a replaced login, and a marker of the same content. */
+const BACKUP = /\/\.jackin\/backups\/[^/]+/;
+
+/** Home and state. A crash may leave one more copy of a replaced login: all copies count as one. */
 const outcomeOf = async (dir: string): Promise<Record<string, string>> => {
-  const content = await contentOf(dir);
-  return Object.fromEntries(
-    Object.entries(content).filter(([file]) => /^(home|state)\//.test(file) && !file.includes('/.jackin/backups/')),
-  );
+  const content = Object.entries(await contentOf(dir)).filter(([file]) => /^(home|state)\//.test(file));
+  return Object.fromEntries(content.map(([file, text]) => [file.replace(BACKUP, '/.jackin/backups/one'), text]));
 };
 
-describe.each(Object.entries(scenarios))('%s', (_name, { before, mode }) => {
-  test.each(['crash', 'ENOSPC'])('survives %s at any step', { timeout: 120_000 }, async (kind) => {
+const isLoginFile = (file: string): boolean =>
+  /(config\.toml|device_id|credentials\/[^/]+\.json)$/.test(file) && !file.includes('/.jackin/');
+
+describe.each(Object.entries(scenarios))('%s', (name, { before, mode }) => {
+  // The steps of a full disk are those of a crash with the cleaning up added: one road shows it.
+  const kinds = name === 'a newer login of the host' ? ['crash', 'ENOSPC'] : ['crash'];
+
+  test.each(kinds)('survives %s at any step', { timeout: 120_000 }, async (kind) => {
     const start = path.join(root, 'start');
     await mkdir(path.join(start, 'home'), { recursive: true });
     await before(start);
@@ -147,10 +156,9 @@ describe.each(Object.entries(scenarios))('%s', (_name, { before, mode }) => {
       const steps = fault.step;
       fault.failAt = undefined;
 
-      if (kind === 'ENOSPC' && failed !== undefined) expect(failed).toMatchObject({ code: 'disk.full' });
-      for (const [file, text] of Object.entries(await outcomeOf(dir))) {
-        const isLogin = /(config\.toml|device_id|credentials\/[^/]+\.json)$/.test(file) && !file.includes('/.jackin/');
-        if (isLogin) expect([old[file], expected[file]], `${file} after step ${failAt}`).toContain(text);
+      expect(kind === 'ENOSPC' && failed ? failed : { code: 'disk.full' }).toMatchObject({ code: 'disk.full' });
+      for (const [file, text] of Object.entries(await outcomeOf(dir)).filter(([one]) => isLoginFile(one))) {
+        expect([old[file], expected[file]], `${file} after step ${failAt}`).toContain(text);
       }
       await prepare(dir, mode);
       expect(await outcomeOf(dir), `healed after step ${failAt}`).toEqual(expected);

@@ -1,0 +1,22 @@
+/** Forms of single values. Kept apart from the schema, whose library is not worth loading for a `--help`. */
+
+/** `name` or `namespace/name`. `jk-` is kept for containers, so that a selector is never mistaken for one. */
+const ROLE_KEY = /^(?!jk-)[a-z0-9][a-z0-9-]{0,63}(\/[a-z0-9][a-z0-9-]{0,63})?$/;
+export const isRoleKey = (value: string): boolean => ROLE_KEY.test(value);
+
+const hasDots = (value: string): boolean => value.split('/').some((part) => part === '.' || part === '..');
+
+/** Absolute, without a part that leads somewhere else. */
+export const isContainerPath = (value: string): boolean => value.startsWith('/') && !hasDots(value) && !value.includes('\0');
+
+export const withoutTrailingSlash = (value: string): string => (value.length > 1 ? value.replace(/\/+$/, '') || '/' : value);
+
+/** Whether `outer` is `inner` or one of its parents. */
+export const contains = (outer: string, inner: string): boolean => {
+  const parent = withoutTrailingSlash(outer);
+  const child = withoutTrailingSlash(inner);
+  return parent === child || child.startsWith(parent === '/' ? '/' : `${parent}/`);
+};
+
+/** Whether a workdir equals a mount, lies inside it, or is a parent of it. */
+export const touches = (workdir: string, target: string): boolean => contains(target, workdir) || contains(workdir, target);
