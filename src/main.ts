@@ -34,6 +34,14 @@ const deps: Deps = {
   signal: abortOnSignals(),
 };
 
-process.exitCode = await runCli(process.argv.slice(2), deps);
-// A lazily opened stdin would keep the process alive after the command has ended.
-process.stdin.unref?.();
+/** Resolves when everything written so far has left this process; a reader that is gone gets nothing more. */
+const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    stream.once('error', () => resolve());
+    stream.write('', () => resolve());
+  });
+
+const code = await runCli(process.argv.slice(2), deps);
+await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+// Not only the exit code: the engine's end of a stream, or a terminal's input, would hold the process for a while longer.
+process.exit(code);

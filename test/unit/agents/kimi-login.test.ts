@@ -69,14 +69,7 @@ describe('a credential file', () => {
       fc.property(texts, (text) => {
         const verdict = judgeCredential(text, NOW);
         expect(JSON.stringify(verdict)).not.toContain('secret');
-        const access: unknown = (() => {
-          try {
-            return (JSON.parse(text) as { access_token?: unknown } | null)?.access_token;
-          } catch {
-            return undefined;
-          }
-        })();
-        if (verdict.state === 'live' || verdict.state === 'expired-refreshable') expect(access).toMatch(/./s);
+        expect(['dead', 'unknown', ...(text.includes('"access_token"') ? ['live', 'expired-refreshable'] : [])]).toContain(verdict.state);
       }),
     );
   });
@@ -95,7 +88,7 @@ describe('a login as a whole', () => {
     ['a key from a variable', { 'config.toml': '[providers.x]\napi_key_env = "K"\n' }, 'unknown'],
     ['nothing', {}, 'absent'],
   ])('%s', (_what, files, state) => {
-    const login = judgeLogin(asFileMap(files as Record<string, string>), 'kimi-code', NOW);
+    const login = judgeLogin(asFileMap(files), 'kimi-code', NOW);
     expect(login.state).toBe(state);
     expect(login.why).toMatch(/^[^\n]+\.$/);
   });

@@ -4,6 +4,7 @@ import { chown, mkdir, rename, rm, symlink, unlink, writeFile } from 'node:fs/pr
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JackinError } from '../../../src/shared/errors.ts';
 import { readTree, type Tree } from '../../../src/shared/safe-read.ts';
 import { writeFiles } from '../../fixtures/kimi/login.ts';
 import { makeTemporaryDir } from '../../fixtures/kimi/tree.ts';
@@ -134,9 +135,10 @@ test.runIf(isLinux)('nothing outside is read while directories and files turn in
   })();
   let filesRead = 0;
   const readOnce = async (): Promise<void> => {
+    // Now and then the tree does not hold still long enough, and that is said.
     const tree = await read().catch((error: unknown) => {
-      expect(error).toMatchObject({ code: 'failed' });
-      return undefined;
+      if (error instanceof JackinError && error.code === 'failed') return undefined;
+      throw error;
     });
     for (const bytes of tree?.files.values() ?? []) {
       filesRead += 1;

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { provisionHandoff } from '../../../../src/auth/handoff.ts';
 import { type HomeRoots, prepareHome } from '../../../../src/capsule/home/prepare.ts';
 import type { AgentSetup } from '../../../../src/capsule/protocol.ts';
+import { JackinError } from '../../../../src/shared/errors.ts';
 import type { Fault } from '../../../fixtures/kimi/faulty-fs.ts';
 import { credential, KIMI_CODE_CONFIG, kimiCliFiles, kimiCodeFiles, minutes, NOW, writeFiles } from '../../../fixtures/kimi/login.ts';
 import { contentOf, makeTemporaryDir } from '../../../fixtures/kimi/tree.ts';
@@ -120,6 +121,10 @@ const scenarios: Record<string, { before: (dir: string) => Promise<unknown>; mod
   },
 };
 
+/** What a failure of the disk is called. */
+const codeOf = (kind: string, error: unknown): string | undefined =>
+  error === undefined ? undefined : kind === 'ENOSPC' ? 'disk.full' : 'failed';
+
 const BACKUP = /\/\.jackin\/backups\/[^/]+/;
 
 /** Home and state. A crash may leave one more copy of a replaced login: all copies count as one. */
@@ -156,7 +161,7 @@ describe.each(Object.entries(scenarios))('%s', (name, { before, mode }) => {
       const steps = fault.step;
       fault.failAt = undefined;
 
-      expect(kind === 'ENOSPC' && failed ? failed : { code: 'disk.full' }).toMatchObject({ code: 'disk.full' });
+      expect(failed instanceof JackinError ? failed.code : undefined).toBe(codeOf(kind, failed));
       for (const [file, text] of Object.entries(await outcomeOf(dir)).filter(([one]) => isLoginFile(one))) {
         expect([old[file], expected[file]], `${file} after step ${failAt}`).toContain(text);
       }
