@@ -40,10 +40,11 @@ export const progressPrinter = (deps: Deps): { report: (event: ProgressEvent) =>
   let last = '';
   const report = ({ step, message }: ProgressEvent): void => {
     // Build output may hold control sequences; they have no business on the operator's screen.
-    const line = `${step.padEnd(10)} ${message}`.replaceAll(/\p{Cc}+/gu, ' ').trimEnd();
+    const whole = `${step.padEnd(10)} ${message}`.replaceAll(/\p{Cc}+/gu, ' ').trimEnd();
+    const line = whole.slice(0, Math.min(WIDTH, (deps.stdout.columns ?? WIDTH) - 1));
     if (line === last) return;
     last = line;
-    if (live) deps.stderr.write(`\r\u001b[K${line.slice(0, Math.min(WIDTH, (deps.stdout.columns ?? WIDTH) - 1))}`);
+    if (live) deps.stderr.write(`\r\u001b[K${line}`);
     else deps.stderr.write(`${line}\n`);
     open = live;
   };

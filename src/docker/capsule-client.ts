@@ -5,6 +5,7 @@ import { JackinError } from '../shared/errors.ts';
 import {
   brokenTalk,
   checkProtocol,
+  notACapsule,
   failureMessage,
   parseMessage,
   refused,
@@ -119,8 +120,11 @@ export const converse = (
     }
   };
   const read = frameReader(handle);
+  let silent = true;
   stream.stdout.on('data', (chunk: Buffer) => {
     try {
+      if (silent && chunk[0] !== FrameType.welcome) throw notACapsule(chunk.toString());
+      silent = false;
       read(chunk);
     } catch (error) {
       finish('left', error instanceof JackinError ? error : brokenTalk(error));

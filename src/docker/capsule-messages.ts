@@ -69,6 +69,10 @@ export const checkProtocol = (protocol: number): void => {
   throw new JackinError('failed', message, { hint: START_ANEW });
 };
 
+/** An engine that cannot run the connecting program says why in plain text, in the place of a greeting. */
+export const notACapsule = (said: string): JackinError =>
+  new JackinError('failed', `the container cannot be entered: ${said.replaceAll(/\p{Cc}+/gu, ' ').trim().slice(0, 300)}`, { hint: START_ANEW });
+
 /** For anything that a capsule of ours would not say. */
 export const brokenTalk = (cause: unknown): JackinError =>
   new JackinError('failed', `the container does not speak as expected: ${messageOf(cause)}`, { hint: START_ANEW, cause });

@@ -56,6 +56,20 @@ const argument = (rest: string): [string, string] | undefined => {
   return key === undefined || value === undefined ? undefined : [key, value.replace(/^(["'])(.*)\1$/, '$2')];
 };
 
+const OUR_PLACES = ['/jackin', '/home/agent'];
+
+/** A volume there would swallow what jackin writes at build time, and what it mounts. */
+const assertNotOurs = ({ line, rest }: Instruction, name: string): void => {
+  for (const place of rest.match(/\/[^\s"',\]]*/g) ?? []) {
+    const volume = place.replace(/\/+$/, '');
+    const ours = OUR_PLACES.find((own) => volume === own || volume.startsWith(`${own}/`) || own.startsWith(`${volume}/`));
+    if (ours === undefined) continue;
+    throw new JackinError('build.failed', `${name}:${line}: VOLUME ${place}: jackin itself mounts at ${ours}.`, {
+      hint: 'Leave this volume out: the homes of the agents are durable without it.',
+    });
+  }
+};
+
 /**
  * A role's Dockerfile with the construct's placeholder replaced by the image that
  * stands for it, line for line. Throws `build.failed` with file and line when the
@@ -70,6 +84,7 @@ export const substituteConstruct = (text: string, name: string, reference: strin
   if (last === undefined) throw new JackinError('build.failed', `${name}: there is no FROM instruction.`);
 
   for (const instruction of instructions) {
+    if (instruction.keyword === 'VOLUME') assertNotOurs(instruction, name);
     if (instruction.keyword === 'ARG' && instruction.line < (stages[0]?.line ?? 0)) {
       const found = argument(instruction.rest);
       if (found !== undefined) globals.set(found[0], found[1]);

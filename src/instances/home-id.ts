@@ -14,13 +14,10 @@ const read = async (file: string): Promise<string | undefined> => {
 };
 
 /**
- * Identity of this jackin home, in the labels of everything that it makes: two
- * homes on one engine never touch each other's instances. Undefined when nothing
- * was ever made from here.
+ * Identity of this jackin home, made when there is none. It is in the labels of
+ * everything that is made from here: two homes on one engine never touch each
+ * other's instances. Of two first commands at once, both get the same.
  */
-export const existingHomeId = (paths: Paths): Promise<string | undefined> => read(paths.homeIdFile);
-
-/** As {@link existingHomeId}, and made when there is none; of two first commands at once, both get the same. */
 export const ensureHomeId = async (paths: Paths): Promise<string> => {
   const existing = await read(paths.homeIdFile);
   if (existing !== undefined) return existing;

@@ -21,7 +21,8 @@ let world: World;
 beforeEach(async () => {
   world = await makeWorld('launch');
   // Warm: what is interrupted below is the launch itself, not a download.
-  expect((await world.jackin(['prewarm', 'agent-smith'])).code).toBe(0);
+  const { code, stderr } = await world.jackin(['prewarm', 'agent-smith']);
+  if (code !== 0) throw new Error(stderr);
 });
 
 afterEach(async () => {
@@ -62,13 +63,10 @@ describe('a launch that is interrupted', () => {
       const run = await loadAndSignal('SIGINT', (LAUNCH_MS * moment) / MOMENTS);
       const id = run.stdout.trim();
       // Its id is printed when the instance stands; a signal after that can only meet the very end of the program.
-      if (id !== '') {
-        await removeWhatStands(id);
-      } else {
-        interrupted += 1;
-        // Before its first line of code runs, a program dies of the signal itself.
-        expect(run.code === 130 || run.signal === 'SIGINT', `code ${run.code}, ${run.stderr}`).toBe(true);
-      }
+      if (id !== '') await removeWhatStands(id);
+      else interrupted += 1;
+      // Before its first line of code runs, a program dies of the signal itself.
+      expect(id !== '' || run.code === 130 || run.signal === 'SIGINT', `code ${run.code}, ${run.stderr}`).toBe(true);
       expect(await leftoversOf(world)).toEqual(NOTHING);
       expect(await journal()).toEqual([]);
     }
@@ -80,18 +78,11 @@ describe('a launch that is interrupted', () => {
     for (let moment = 0; moment < MOMENTS; moment += 1) {
       const run = await loadAndSignal('SIGKILL', (LAUNCH_MS * moment) / MOMENTS);
       if ((await journal()).length > 0) dirty += 1;
-      if (run.code === 0) {
-        await removeWhatStands(run.stdout.trim());
-      } else {
-        expect((await world.jackin(['status'])).code).toBe(0);
-      }
-      const { containers, networks } = await leftoversOf(world);
-      if (containers.length > 0) {
-        // Killed between the start of the session and the end of the command: the instance stands and can be ejected.
-        expect((await world.jackin(['eject', '--all', '--purge'])).code).toBe(0);
-      } else {
-        expect(networks).toEqual([]);
-      }
+      if (run.stdout !== '') await removeWhatStands(run.stdout.trim());
+      expect((await world.jackin(['status'])).code).toBe(0);
+      // Killed between the start of the session and its last line, an instance stands and can be ejected.
+      const { containers } = await leftoversOf(world);
+      if (containers.length > 0) await world.jackin(['eject', '--all', '--purge']);
       expect(await leftoversOf(world)).toEqual(NOTHING);
       expect(await journal()).toEqual([]);
     }
@@ -156,7 +147,7 @@ describe('who the container is', () => {
         'FROM projectjackin/construct:trixie',
         "RUN echo 'require(\"node:fs\").writeFileSync(\"/tmp/in-front\", \"\")' > /evil.cjs",
         'ENV NODE_OPTIONS=--require=/evil.cjs LD_PRELOAD=/no/such/library.so',
-        'VOLUME /jackin /home/agent /jackin/run',
+        'VOLUME /data',
         'ENTRYPOINT ["/bin/false"]',
         'CMD ["/bin/false"]',
         'USER nobody',
@@ -164,7 +155,6 @@ describe('who the container is', () => {
     );
     const { code, stderr } = await world.jackin(['load', role, '--prompt', 'hello']);
     expect(stderr).toContain('No model configured');
-    expect(stderr).not.toContain('LD_PRELOAD');
     expect(code).toBe(1);
     const [container = ''] = await world.containers();
     const changes = (await connectEngine().call('GET', `/containers/${container}/changes`)).body.toString();
@@ -182,9 +172,8 @@ describe('a full disk', () => {
       const { code, stderr } = await world.jackin(['load', 'agent-smith', '--detach']);
       expect(stderr).toMatch(/no space left/i);
       expect(code).toBe(1);
-      const engine = connectEngine();
-      const id = await homeId(world.sandbox);
-      if (id !== undefined) expect((await engine.labelled(`jackin.home=${id}`)).containers).toEqual([]);
+      const id = (await homeId(world.sandbox)) ?? 'none';
+      expect((await connectEngine().labelled(`jackin.home=${id}`)).containers).toEqual([]);
     } finally {
       spawnSync('umount', [home]);
     }

@@ -87,29 +87,33 @@ const takeAll = async (
 const isDeadCredential = (file: string, bytes: Buffer, now: Date): boolean =>
   file.endsWith('.json') && judgeCredential(bytes.toString('utf8'), now).state === 'dead';
 
-/** One credential on both sides: settings that only the host has changed since are taken. */
+/** One credential on both sides: other files that only the host has changed since are taken, or go. */
 const takeSettings = async (
   handoff: PlacedLogin,
   home: PlacedLogin,
   record: SeedRecord,
   { home: root, state }: KimiRoots,
 ): Promise<void> => {
-  const wanted = seedOf(handoff);
-  const isUntouched = (file: string): boolean => {
+  const { files: hostDigests, ...rest } = seedOf(handoff);
+  const files: Record<string, string> = {};
+  const write = new Map<string, Buffer>();
+  const remove: string[] = [];
+  for (const file of new Set([...Object.keys(record.files), ...handoff.files.keys()])) {
+    const seeded = record.files[file];
+    const onHost = hostDigests[file];
     const bytes = home.files.get(file);
-    return bytes === undefined || sha256(bytes) === record.files[file];
-  };
-  const write = new Map([...handoff.files].filter(([file]) => wanted.files[file] !== record.files[file] && isUntouched(file)));
-  const remove = Object.keys(record.files).filter((file) => !handoff.files.has(file) && home.files.has(file) && isUntouched(file));
-  // Of a file that the container has changed, what was seeded last stays on record; its own is never on it.
-  const isKept = (file: string): boolean => !write.has(file) && home.files.has(file) && !isUntouched(file);
-  const files = Object.fromEntries(
-    Object.entries(wanted.files).flatMap(([file, digest]) => {
-      const onRecord = isKept(file) && sha256(home.files.get(file) ?? '') !== digest ? record.files[file] : digest;
-      return onRecord === undefined ? [] : [[file, onRecord]];
-    }),
-  );
-  const next = { ...wanted, files };
+    const here = bytes === undefined ? undefined : sha256(bytes);
+    if (here !== undefined && here !== seeded && here !== onHost) {
+      // Changed inside: it stays, and what was seeded stays on record.
+      if (seeded !== undefined) files[file] = seeded;
+    } else if (onHost === undefined) {
+      remove.push(file);
+    } else {
+      files[file] = onHost;
+      if (onHost !== seeded && onHost !== here) write.set(file, handoff.files.get(file)!);
+    }
+  }
+  const next = { ...rest, files };
   if (write.size > 0 || remove.length > 0) await changeHome(root, state, { write, remove, record: next });
   else if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(state, next);
 };

@@ -15,6 +15,7 @@ describe('the construct in a role\'s Dockerfile', () => {
     ['FROM \\\n  # why\n  projectjackin/construct:trixie\nRUN x', 'FROM mine:1\n\n\nRUN x'],
     ['# escape=`\nFROM projectjackin/construct:trixie `\n AS x', '# escape=`\nFROM mine:1 AS x\n'],
     ['FROM golang:1 AS build\nRUN make\nFROM projectjackin/construct:trixie\nCOPY --from=build /a /b', 'FROM golang:1 AS build\nRUN make\nFROM mine:1\nCOPY --from=build /a /b'],
+    ['FROM projectjackin/construct:a\nVOLUME /data /jackinx /home2', 'FROM mine:1\nVOLUME /data /jackinx /home2'],
     ['FROM projectjackin/construct:a AS build\nFROM projectjackin/construct:a', 'FROM mine:1 AS build\nFROM mine:1'],
     ['# FROM debian\nFROM projectjackin/construct:a\nRUN echo \\\n# FROM debian\n  FROM debian', '# FROM debian\nFROM mine:1\nRUN echo \\\n# FROM debian\n  FROM debian'],
   ])('%j', (text, expected) => {
@@ -30,6 +31,9 @@ describe('the construct in a role\'s Dockerfile', () => {
     [['FROM'], 'Dockerfile:1: the final FROM is empty'],
     [['FROM --platform=linux/arm64 projectjackin/construct:a'], 'Dockerfile:1: FROM --platform=linux/arm64'],
     [['RUN x'], 'Dockerfile: there is no FROM'],
+    [['FROM projectjackin/construct:a', 'VOLUME /data /jackin/run'], 'Dockerfile:2: VOLUME /jackin/run: jackin itself mounts at /jackin'],
+    [['FROM projectjackin/construct:a', 'VOLUME ["/home/agent/.kimi-code/"]'], 'Dockerfile:2: VOLUME /home/agent/.kimi-code/'],
+    [['FROM projectjackin/construct:a', 'VOLUME /home'], 'Dockerfile:2: VOLUME /home'],
     [['FROM projectjackin/construct:a', 'RUN x \\'], 'Dockerfile:2: this instruction does not end'],
   ])('refuses %j', (lines, message) => {
     expect(() => substituted(...lines)).toThrow(expect.objectContaining({ code: 'build.failed', message: expect.stringContaining(message) }));

@@ -200,6 +200,18 @@ describe('a later launch', () => {
     expect((await kimiHome())['.kimi-code/config.toml']).toContain('# inside');
   });
 
+  test('with the same credential drops what is gone from the host, unless it was changed inside', async () => {
+    const [one, two] = ['credentials/one.json', 'credentials/two.json'];
+    await handOver('kimi-code', { ...kimiCodeFiles(), [one]: credential({ serial: 2 }), [two]: credential({ serial: 3 }) });
+    expect(await prepare()).toMatchObject({ outcome: 'same' });
+    await writeFile(inHome(`.kimi-code/${two}`), credential({ serial: 4 }));
+    await handOver('kimi-code', kimiCodeFiles());
+    expect(await prepare()).toMatchObject({ outcome: 'same' });
+    expect(await kimiHome()).toEqual(under('.kimi-code', { ...kimiCodeFiles(), [two]: credential({ serial: 4 }) }));
+    await prepare('ignore');
+    expect(await kimiHome(), 'it was forwarded all the same').toEqual({});
+  });
+
   test('drops a credential that is gone from the host, and leaves one that was made inside', async () => {
     const other = 'credentials/kimi-code-env-0e4f99c69cc27850.json';
     await handOver('kimi-code', { ...kimiCodeFiles(credential({ serial: 2 })), [other]: credential({ serial: 3 }) });
