@@ -1,6 +1,6 @@
 import { execa } from 'execa';
-import type { EnvEntry } from '../config/resolve.ts';
-import { describeOrigin } from '../config/resolve.ts';
+import { describeOrigin } from '../config/layers.ts';
+import type { EnvEntry } from '../config/resolve-env.ts';
 import { JackinError } from '../shared/errors.ts';
 import { Secret } from '../shared/secret.ts';
 

@@ -1,49 +1,9 @@
-import { AGENT_SLUGS, type AgentSlug, type AuthMode } from '../agents/agents.ts';
-import type { KeyPath, TomlDocument } from './document.ts';
+import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
 import type { ConfigFiles } from './files.ts';
-import { expandHome } from './paths.ts';
-import type { EnvToml } from './schema.ts';
-
-export type Layer = 'command line' | 'workspace × role' | 'workspace' | 'role' | 'global' | 'directory' | 'default';
-
-/** Who decided a value. File and line are there when a file did. */
-export interface Origin {
-  layer: Layer;
-  file?: string;
-  line?: number;
-}
-
-/** A decided value, and the layers that were asked, nearest first, with what each said. */
-export interface Decision<T> {
-  value: T;
-  origin: Origin;
-  trace: { origin: Origin; key: string; value: T | undefined }[];
-}
-
-export interface AuthDecision {
-  mode: Decision<AuthMode>;
-  /** Undefined when no layer sets one: the agent's own directory. */
-  sourceDir: Decision<string> | undefined;
-}
-
-/** Where the value of a variable comes from. A literal is held here and nowhere in the plan. */
-export type EnvSource =
-  | { kind: 'literal'; value: string }
-  | { kind: 'host'; name: string }
-  | { kind: 'op'; reference: string; account?: string };
-
-export interface EnvEntry {
-  name: string;
-  source: EnvSource;
-  origin: Origin;
-}
-
-export interface MountEntry {
-  source: string;
-  target: string;
-  readonly: boolean;
-  origin: Origin;
-}
+import { decide, decideOr, type Decision, globalLayer, type Origin, workspaceLayer } from './layers.ts';
+import { type AuthDecision, type GithubDecision, resolveAuth, resolveGithub } from './resolve-auth.ts';
+import { type EnvEntry, envLayers, resolveEnvTables } from './resolve-env.ts';
+import { type MountEntry, resolveMounts } from './resolve-mounts.ts';
 
 export interface WorkspaceDecision {
   kind: 'saved' | 'directory';
@@ -51,8 +11,10 @@ export interface WorkspaceDecision {
   name: string | null;
   file: string | null;
   workdir: string;
-  allowedRoles: string[];
+  allowedRoles: Decision<string[]>;
   defaultAgent: Decision<AgentSlug> | undefined;
+  gitPull: Decision<boolean>;
+  keepAwake: Decision<boolean>;
 }
 
 /** Everything the configuration decides for one launch. Every leaf tells who decided it. */
@@ -60,10 +22,14 @@ export interface ResolvedConfig {
   workspace: WorkspaceDecision;
   mounts: MountEntry[];
   auth: Record<AgentSlug, AuthDecision>;
-  /** The winner for each name, and the names of the layers that were asked. */
+  github: GithubDecision;
+  git: { coauthorTrailer: Decision<boolean>; dco: Decision<boolean> };
   env: EnvEntry[];
+  /** The layers that were asked for variables, in the order in which they win. */
   envLayers: Origin[];
-  agentVersions: Partial<Record<AgentSlug, { version: string; origin: Origin }>>;
+  agentVersions: Record<AgentSlug, Decision<string> | undefined>;
+  /** Where the configuration says that the role comes from. */
+  role: { git: Decision<string> | undefined; trusted: Decision<boolean> };
 }
 
 export interface ResolveInput {
@@ -77,142 +43,43 @@ export interface ResolveInput {
   home: string;
 }
 
-const DEFAULT_ORIGIN: Origin = { layer: 'default' };
-
-const originOf = (layer: Layer, document: TomlDocument, path: KeyPath): Origin => ({
-  layer,
-  file: document.file,
-  line: document.locate(path).line,
-});
-
-interface LayerView {
-  layer: Layer;
-  document: TomlDocument | undefined;
-  /** Where the agent blocks of this layer stand. */
-  prefix: KeyPath;
-}
-
-const authLayers = (files: ConfigFiles, role: string): LayerView[] => [
-  { layer: 'workspace × role', document: files.workspace?.document, prefix: ['roles', role] },
-  { layer: 'workspace', document: files.workspace?.document, prefix: [] },
-  { layer: 'global', document: files.global?.document, prefix: [] },
-];
-
-const lookUp = (value: unknown, path: KeyPath): unknown => {
-  let current = value;
-  for (const key of path) {
-    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, key)) return undefined;
-    current = (current as Record<string | number, unknown>)[key];
-  }
-  return current;
-};
-
-/** The nearest layer that says something decides; without any the fallback does. */
-const decide = <T>(layers: LayerView[], key: KeyPath, fallback: T | undefined): Decision<T> | undefined => {
-  const trace = layers.map(({ layer, document, prefix }) => {
-    const path = [...prefix, ...key];
-    const value = document === undefined ? undefined : (lookUp(document.value, path) as T | undefined);
-    const origin = document === undefined || value === undefined ? { layer } : originOf(layer, document, path);
-    return { origin, key: path.join('.'), value };
-  });
-  const winner = trace.find(({ value }) => value !== undefined);
-  if (winner !== undefined) return { value: winner.value as T, origin: winner.origin, trace };
-  return fallback === undefined ? undefined : { value: fallback, origin: DEFAULT_ORIGIN, trace };
-};
-
-export const resolveAuth = (files: ConfigFiles, role: string, agent: AgentSlug, home: string): AuthDecision => {
-  const layers = authLayers(files, role);
-  const sourceDir = decide<string>(layers, [agent, 'sync_source_dir'], undefined);
-  return {
-    mode: decide<AuthMode>(layers, [agent, 'auth_forward'], 'sync')!,
-    sourceDir: sourceDir && { ...sourceDir, value: expandHome(sourceDir.value, home) },
-  };
-};
-
-const HOST_REFERENCE = /^\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})$/;
-
-const envSource = (value: EnvToml[string]): EnvSource => {
-  if (typeof value !== 'string') return { kind: 'op', reference: value.op, ...(value.account && { account: value.account }) };
-  if (value.startsWith('op://')) return { kind: 'op', reference: value };
-  const reference = HOST_REFERENCE.exec(value);
-  return reference === null ? { kind: 'literal', value } : { kind: 'host', name: (reference[1] ?? reference[2])! };
-};
-
-/** Operator variables: global, role, workspace, workspace × role; a later layer wins. */
-const resolveEnv = (files: ConfigFiles, role: string): { env: EnvEntry[]; envLayers: Origin[] } => {
-  const layers: LayerView[] = [
-    { layer: 'global', document: files.global?.document, prefix: ['env'] },
-    { layer: 'role', document: files.global?.document, prefix: ['roles', role, 'env'] },
-    { layer: 'workspace', document: files.workspace?.document, prefix: ['env'] },
-    { layer: 'workspace × role', document: files.workspace?.document, prefix: ['roles', role, 'env'] },
-  ];
-  const env = new Map<string, EnvEntry>();
-  for (const { layer, document, prefix } of layers) {
-    if (document === undefined) continue;
-    for (const [name, value] of Object.entries((lookUp(document.value, prefix) ?? {}) as EnvToml)) {
-      env.set(name, { name, source: envSource(value), origin: originOf(layer, document, [...prefix, name]) });
-    }
-  }
-  return {
-    env: [...env.values()].sort((a, b) => a.name.localeCompare(b.name)),
-    envLayers: layers.map(({ layer, document }) => ({ layer, ...(document && { file: document.file }) })),
-  };
-};
-
 const resolveWorkspace = (files: ConfigFiles, input: ResolveInput): WorkspaceDecision => {
-  if (files.workspace === undefined) {
-    const directory = input.directory!;
-    return { kind: 'directory', name: null, file: null, workdir: directory, allowedRoles: [], defaultAgent: undefined };
-  }
-  const { document, value } = files.workspace;
-  const workspaceLayer: LayerView = { layer: 'workspace', document, prefix: [] };
+  const layers = [workspaceLayer(files)];
   return {
-    kind: 'saved',
+    kind: files.workspace === undefined ? 'directory' : 'saved',
     name: input.workspace,
-    file: document.file,
-    workdir: value.workdir,
-    allowedRoles: value.allowed_roles ?? [],
-    defaultAgent: decide<AgentSlug>([workspaceLayer], ['default_agent'], undefined),
+    file: files.workspace?.document.file ?? null,
+    workdir: files.workspace?.value.workdir ?? input.directory!,
+    allowedRoles: decideOr<string[]>(layers, ['allowed_roles'], []),
+    defaultAgent: decide<AgentSlug>(layers, ['default_agent']),
+    gitPull: decideOr(layers, ['git_pull_on_entry'], false),
+    keepAwake: decideOr(layers, ['keep_awake', 'enabled'], false),
   };
 };
 
-const resolveMounts = (files: ConfigFiles, input: ResolveInput): MountEntry[] => {
-  const mounts: MountEntry[] = [];
-  if (files.workspace !== undefined) {
-    const { document, value } = files.workspace;
-    value.mounts.forEach(({ src, dst, readonly }, index) => {
-      const origin = originOf('workspace', document, ['mounts', index, 'src']);
-      mounts.push({ source: expandHome(src, input.home), target: dst, readonly: readonly ?? false, origin });
-    });
-  } else {
-    const directory = input.directory!;
-    mounts.push({ source: directory, target: directory, readonly: false, origin: { layer: 'directory' } });
-  }
-  return [...mounts, ...input.mounts.map((mount) => ({ ...mount, origin: { layer: 'command line' as const } }))];
-};
+const forEachAgent = <T>(answer: (slug: AgentSlug) => T): Record<AgentSlug, T> =>
+  Object.fromEntries(AGENT_SLUGS.map((slug) => [slug, answer(slug)])) as Record<AgentSlug, T>;
 
 /** Pure: what the files and the command line decide for one launch, each answer with its origin. */
 export const resolveConfig = (files: ConfigFiles, input: ResolveInput): ResolvedConfig => {
-  const auth = Object.fromEntries(
-    AGENT_SLUGS.map((slug) => [slug, resolveAuth(files, input.role, slug, input.home)]),
-  ) as Record<AgentSlug, AuthDecision>;
-  const agentVersions: ResolvedConfig['agentVersions'] = {};
-  for (const slug of AGENT_SLUGS) {
-    const version = files.global?.value.agents?.[slug]?.version;
-    if (version === undefined) continue;
-    agentVersions[slug] = { version, origin: originOf('global', files.global!.document, ['agents', slug, 'version']) };
-  }
+  const { role, home } = input;
+  const global = [globalLayer(files)];
+  const layers = envLayers(files, role);
   return {
     workspace: resolveWorkspace(files, input),
     mounts: resolveMounts(files, input),
-    auth,
-    ...resolveEnv(files, input.role),
-    agentVersions,
+    auth: forEachAgent((slug) => resolveAuth(files, role, slug, home)),
+    github: resolveGithub(files, role),
+    git: { coauthorTrailer: decideOr(global, ['git', 'coauthor_trailer'], false), dco: decideOr(global, ['git', 'dco'], false) },
+    env: resolveEnvTables(layers),
+    envLayers: layers.map(({ layer, document }) => ({ layer, ...(document && { file: document.file }) })),
+    agentVersions: forEachAgent((slug) => decide<string>(global, ['agents', slug, 'version'])),
+    role: { git: decide<string>(global, ['roles', role, 'git']), trusted: decideOr(global, ['roles', role, 'trusted'], false) },
   };
 };
 
-/** `workspace × role (workspaces/app.toml:12)`, or just the layer. */
-export const describeOrigin = ({ layer, file, line }: Origin): string => {
-  if (file === undefined) return layer;
-  return `${layer} (${file}${line === undefined ? '' : `:${line}`})`;
+/** The role of a load that names none: the workspace's default, else the one that was used last. */
+export const resolveRole = (files: ConfigFiles): Decision<string> | undefined => {
+  const layers = [workspaceLayer(files)];
+  return decide<string>(layers, ['default_role']) ?? decide<string>(layers, ['last_role']);
 };

@@ -94,49 +94,119 @@ const env = z
   .optional()
   .describe('Variables for the agent: a literal, $NAME of the host, or an op:// reference. Values reach the agent process only.');
 
-const mount = z.strictObject({
+const githubBlock = z
+  .strictObject({
+    auth_forward: z
+      .enum(['sync', 'token', 'ignore'])
+      .optional()
+      .describe('sync: uses the login of the host’s gh; token: uses GH_TOKEN of [github.env]; ignore: forwards nothing'),
+    env,
+  })
+  .optional()
+  .describe('How GitHub access reaches the container. It has no agent dimension: every agent shares it.');
+
+const mountPlace = {
   src: hostPath.describe('Host path.'),
   dst: containerPath.describe('Container path.'),
   readonly: z.boolean().optional().describe('Whether the container may only read. Default false.'),
+};
+
+export const ISOLATIONS = ['shared', 'worktree', 'clone'] as const;
+
+const mount = z.strictObject({
+  ...mountPlace,
   isolation: z
-    .literal('shared', { error: 'expected "shared", the only isolation that this version has' })
+    .enum(ISOLATIONS)
     .optional()
-    .describe('shared: the container works on the very same files.'),
+    .describe('shared (default): the container works on the very same files; worktree, clone: on a copy of the repository.'),
 });
+
+const globalMount = z.strictObject({
+  ...mountPlace,
+  isolation: z.never({ error: 'a global mount has no isolation: it belongs to the mounts of a workspace' }).optional(),
+});
+
+/** Names in a table of mounts, and scopes: a role, or every role of a namespace. */
+const mountName = z.string().regex(/^[A-Za-z0-9_./*-]{1,128}$/, 'expected a name of letters, digits, "-", "_" and ".", or a scope such as "chainargos/*"');
+
+const docker = z
+  .strictObject({
+    mounts: z
+      .record(mountName, z.union([globalMount, z.record(mountName, globalMount)]))
+      .optional()
+      .describe('Mounts for every workspace, by name; below a scope such as "chainargos/*" only for the roles that it matches.'),
+  })
+  .optional()
+  .describe('What every container gets.');
+
+const git = z
+  .strictObject({
+    coauthor_trailer: z.boolean().optional().describe('Adds a Co-authored-by line for the agent to every commit. Default false.'),
+    dco: z.boolean().optional().describe('Adds a Signed-off-by line to every commit. Default false.'),
+  })
+  .optional()
+  .describe('Trailers of commits that agents make.');
+
+/** A git source that runs no program of its own and holds no login. */
+const gitUrl = z
+  .string()
+  .regex(/^(https:\/\/[^\s@]+|ssh:\/\/(git@)?[^\s@:][^\s@]*|git@[\w.-]+:[\w./~-]+|\/\S+)$/, 'expected an https or ssh URL without a login in it, or an absolute path');
+
+const agentVersions = z
+  .strictObject(
+    Object.fromEntries(
+      AGENT_SLUGS.map((slug) => [
+        slug,
+        z.strictObject({ version: z.string().regex(/^\d[\w.+-]{0,63}$/, 'expected an exact version such as 2.1.0').optional().describe('Exact version to install.') }).optional(),
+      ]),
+    ) as Record<AgentSlug, z.ZodOptional<z.ZodObject<{ version: z.ZodOptional<z.ZodString> }, z.core.$strict>>>,
+  )
+  .optional()
+  .describe('Versions of the agents. Without one: the newest that is cached, else the newest there is.');
 
 export const ConfigSchema = z.strictObject({
   version,
   ...agentBlocks,
+  github: githubBlock,
+  git,
   env,
+  docker,
   roles: z
-    .record(roleKey, z.strictObject({ env }))
-    .optional()
-    .describe('Settings for one role in every workspace.'),
-  agents: z
-    .strictObject(
-      Object.fromEntries(
-        AGENT_SLUGS.map((slug) => [
-          slug,
-          z.strictObject({ version: z.string().optional().describe('Exact version to install.') }).optional(),
-        ]),
-      ) as Record<AgentSlug, z.ZodOptional<z.ZodObject<{ version: z.ZodOptional<z.ZodString> }, z.core.$strict>>>,
+    .record(
+      roleKey,
+      z.strictObject({
+        git: gitUrl.optional().describe('Where the role comes from.'),
+        trusted: z.boolean().optional().describe('Whether its Dockerfile may be built and run. Default false.'),
+        env,
+      }),
     )
     .optional()
-    .describe('Versions of the agents.'),
+    .describe('Settings for one role in every workspace.'),
+  agents: agentVersions,
 });
 
 export const WorkspaceSchema = z
   .strictObject({
     version,
     workdir: containerPath.describe('Container path in which the agent starts.'),
-    mounts: z.array(mount).min(1, 'at least one mount is needed: without one the container sees none of your files'),
+    mounts: z
+      .array(mount)
+      .min(1, 'at least one mount is needed: without one the container sees none of your files')
+      .describe('What the container sees of the host.'),
     allowed_roles: z.array(roleKey).optional().describe('Roles that may run here. Empty or left out: any.'),
     default_role: roleKey.optional().describe('Role for a load that names none.'),
     default_agent: z.enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]]).optional().describe('Agent for a load that names none.'),
+    last_role: roleKey.optional().describe('Role that was used last; jackin writes it. For a load that names none where there is no default_role.'),
+    git_pull_on_entry: z.boolean().optional().describe('Pulls every mounted git repository on the host before the container starts. Default false.'),
+    keep_awake: z
+      .strictObject({ enabled: z.boolean().optional().describe('Default false.') })
+      .optional()
+      .describe('Keeps the host awake while an agent runs here: macOS only, without effect elsewhere.'),
     ...agentBlocks,
+    github: githubBlock,
     env,
     roles: z
-      .record(roleKey, z.strictObject({ ...agentBlocks, env }))
+      .record(roleKey, z.strictObject({ ...agentBlocks, github: githubBlock, env }))
       .optional()
       .describe('Settings for one role in this workspace.'),
   })
@@ -145,11 +215,16 @@ export const WorkspaceSchema = z
     workspace.mounts.forEach(({ dst }, index) => {
       const target = withoutTrailingSlash(dst);
       const first = seen.get(target);
-      if (first === undefined) seen.set(target, index);
-      else context.addIssue({ code: 'custom', path: ['mounts', index, 'dst'], message: `two mounts on one destination: ${dst} is already the destination of mount ${first + 1}` });
+      if (first === undefined) {
+        seen.set(target, index);
+        return;
+      }
+      const message = `two mounts on one destination: ${dst} is already the destination of mount ${first + 1}`;
+      context.addIssue({ code: 'custom', path: ['mounts', index, 'dst'], message });
     });
     if (workspace.mounts.length > 0 && !workspace.mounts.some(({ dst }) => touches(workspace.workdir, dst))) {
-      context.addIssue({ code: 'custom', path: ['workdir'], message: 'workdir is outside every mount: the agent would start in an empty directory' });
+      const message = 'workdir is outside every mount: the agent would start in an empty directory';
+      context.addIssue({ code: 'custom', path: ['workdir'], message });
     }
     const { default_role: role, allowed_roles: allowed } = workspace;
     if (role !== undefined && allowed !== undefined && allowed.length > 0 && !allowed.includes(role)) {

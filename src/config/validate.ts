@@ -16,18 +16,24 @@ interface SchemaShape {
 const shapeOf = (schema: z.ZodType): SchemaShape => schema.def;
 
 const stepInto = (schema: z.ZodType, key: string | number): z.ZodType | undefined => {
-  const { type, shape, innerType, element, valueType } = shapeOf(schema);
+  const { type, shape, innerType, element, valueType, options } = shapeOf(schema);
   if (innerType !== undefined) return stepInto(innerType, key);
+  if (options !== undefined) return options.map((option) => stepInto(option, key)).find((found) => found !== undefined);
   if (type === 'object') return Object.hasOwn(shape!, key) ? shape![key] : undefined;
   return element ?? valueType;
+};
+
+const keysOf = (schema: z.ZodType): string[] => {
+  const { shape, innerType, options } = shapeOf(schema);
+  if (innerType !== undefined) return keysOf(innerType);
+  return options === undefined ? Object.keys(shape ?? {}) : options.flatMap(keysOf);
 };
 
 /** The keys that `schema` allows at `path`; empty where any key may stand. */
 export const knownKeys = (schema: z.ZodType, path: KeyPath): string[] => {
   let current: z.ZodType | undefined = schema;
   for (const key of path) current = current === undefined ? undefined : stepInto(current, key);
-  while (current !== undefined && shapeOf(current).innerType !== undefined) current = shapeOf(current).innerType;
-  return current === undefined ? [] : Object.keys(shapeOf(current).shape ?? {});
+  return current === undefined ? [] : keysOf(current);
 };
 
 /** A key of the file's top that was written below a `[table]` header belongs to that table in TOML: say which line to move. */
@@ -66,6 +72,17 @@ const describe = (issue: z.core.$ZodIssue): string => {
   }
 };
 
+/** Where a value may have several forms, the problems of the form that it comes nearest to. */
+const narrow = (issue: z.core.$ZodIssue): z.core.$ZodIssue[] => {
+  if (issue.code !== 'invalid_union' || !isDefaultMessage(issue.message)) return [issue];
+  const forms = issue.errors.map((errors) => errors.map((error) => ({ ...error, path: [...issue.path, ...error.path] })));
+  const [nearest] = forms.sort((a, b) => a.length - b.length || depth(b) - depth(a));
+  return (nearest ?? [issue]).flatMap(narrow);
+};
+
+/** A form whose problems lie deeper has more in common with the value. */
+const depth = (issues: { path: PropertyKey[] }[]): number => Math.max(0, ...issues.map(({ path }) => path.length));
+
 /** A missing key has no place of its own: the problem points at the table that lacks it. */
 const keyName = (path: KeyPath): string => (path.length === 0 ? '' : `${path.join('.')}: `);
 
@@ -76,7 +93,7 @@ export const validateDocument = <T>(
 ): { ok: true; value: T } | { ok: false; problems: Problem[] } => {
   const result = schema.safeParse(document.value, { reportInput: true });
   if (result.success) return { ok: true, value: result.data };
-  const problems = result.error.issues.flatMap((issue) => {
+  const problems = result.error.issues.flatMap(narrow).flatMap((issue) => {
     const path = issue.path as KeyPath;
     if (issue.code === 'unrecognized_keys') return unknownKeyProblems(schema, document, path, issue.keys);
     return [document.problem(path, `${keyName(path)}${describe(issue)}`)];

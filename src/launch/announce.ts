@@ -1,5 +1,5 @@
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
-import { describeOrigin, type Origin } from '../config/resolve.ts';
+import { describeOrigin, type Origin } from '../config/layers.ts';
 import type { LaunchPlan, PlannedAuth } from '../plan/plan.ts';
 
 const clock = (iso: string): string => iso.replace(/:\d\d(\.\d+)?Z$/, 'Z').replace('T', ' ');

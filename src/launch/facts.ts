@@ -1,7 +1,8 @@
 import { lstat, realpath, stat } from 'node:fs/promises';
 import { inspectKimi } from '../auth/kimi-source.ts';
 import type { Paths } from '../config/paths.ts';
-import type { MountEntry, ResolvedConfig } from '../config/resolve.ts';
+import type { MountEntry } from '../config/resolve-mounts.ts';
+import type { ResolvedConfig } from '../config/resolve.ts';
 import { contains } from '../config/values.ts';
 import { constructReference } from '../docker/construct.ts';
 import { roleImageTag } from '../docker/role-image.ts';

@@ -3,7 +3,7 @@ import type { ConfigFiles } from '../config/files.ts';
 import { readAllWorkspaces, readConfigFiles } from '../config/files.ts';
 import { workspaceOfDirectory } from '../config/nearby.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
-import { type ResolvedConfig, resolveConfig } from '../config/resolve.ts';
+import { type ResolvedConfig, resolveConfig, resolveRole } from '../config/resolve.ts';
 import { buildPlan } from '../plan/build.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import type { LoadRequest, RoleSelector } from '../plan/request.ts';
@@ -48,8 +48,8 @@ const findPlace = async ({ target }: LoadRequest, paths: Paths, deps: Deps): Pro
 
 const chooseRole = async (request: LoadRequest, { files }: Place, deps: Deps): Promise<RoleSelector> => {
   if (request.role !== undefined) return request.role;
-  const role = files.workspace?.value.default_role;
-  if (role !== undefined) return { kind: 'name', key: role };
+  const decided = resolveRole(files);
+  if (decided !== undefined) return { kind: 'name', key: decided.value };
   throw new JackinError('usage', files.workspace === undefined ? 'no role was named' : `no role was named and ${files.workspace.document.file} has no default_role`, {
     hint: `name one, as in \`jackin load ${(await builtInRoles(deps.packageRoot))[0]}\``,
   });

@@ -1,6 +1,9 @@
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import type { LoginFacts } from '../agents/login-facts.ts';
-import { type AuthDecision, describeOrigin, type EnvEntry, type ResolvedConfig } from '../config/resolve.ts';
+import { describeOrigin } from '../config/layers.ts';
+import type { AuthDecision } from '../config/resolve-auth.ts';
+import type { EnvEntry } from '../config/resolve-env.ts';
+import type { ResolvedConfig } from '../config/resolve.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Facts } from './facts.ts';
 import type { PlannedAuth } from './plan.ts';

@@ -2,7 +2,8 @@ import path from 'node:path';
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import { resolveModel } from '../agents/kimi-config.ts';
 import { didYouMean } from '../config/nearest.ts';
-import { describeOrigin, type ResolvedConfig } from '../config/resolve.ts';
+import { describeOrigin, type Origin } from '../config/layers.ts';
+import type { ResolvedConfig } from '../config/resolve.ts';
 import { touches } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
 import { planAuth, unusedKeyWarnings } from './auth.ts';
@@ -21,11 +22,39 @@ const RUNTIME_DIR = '/jackin/runtime';
 const REMOVED_ENV = ['NODE_OPTIONS', 'NODE_PATH', 'NODE_EXTRA_CA_CERTS', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'LD_AUDIT', 'BASH_ENV', 'ENV'];
 
 const assertRoleAllowed = (config: ResolvedConfig, role: string): void => {
-  const { allowedRoles, name, file } = config.workspace;
-  if (allowedRoles.length === 0 || allowedRoles.includes(role)) return;
+  const { allowedRoles, name } = config.workspace;
+  if (allowedRoles.value.length === 0 || allowedRoles.value.includes(role)) return;
+  const { file, line } = allowedRoles.origin;
   throw new JackinError('usage', `workspace ${name} does not allow the role ${role}`, {
-    hint: `${file} allows: ${allowedRoles.join(', ')}; ${didYouMean(role, allowedRoles) || 'add the role to allowed_roles to run it here'}`,
+    hint: `${file}:${line} allows: ${allowedRoles.value.join(', ')}; ${didYouMean(role, allowedRoles.value) || 'add the role to allowed_roles to run it here'}`,
   });
+};
+
+/** What the configuration may ask for and this version cannot do: refused, never ignored. */
+const assertSupported = ({ mounts, role }: ResolvedConfig): void => {
+  const isolated = mounts.find(({ isolation }) => isolation !== 'shared');
+  if (isolated !== undefined) {
+    throw new JackinError('usage', `isolation "${isolated.isolation}" of ${isolated.target} is not there yet (${describeOrigin(isolated.origin)})`, {
+      hint: 'this version of jackin mounts the very same files: set isolation = "shared"',
+    });
+  }
+  if (role.git !== undefined) {
+    throw new JackinError('usage', `roles from git are not there yet (${describeOrigin(role.git.origin)})`, {
+      hint: 'clone the role and name its folder, as in `jackin load ./my-role`',
+    });
+  }
+};
+
+/** Settings that this version reads and explains but does not act on yet. */
+const inertSettings = ({ git, github, workspace }: ResolvedConfig): string[] => {
+  const set: [string, { value: unknown; origin: Origin }][] = [
+    ['git.coauthor_trailer', git.coauthorTrailer],
+    ['git.dco', git.dco],
+    ['keep_awake.enabled', workspace.keepAwake],
+  ];
+  const decided = set.filter(([, { value, origin }]) => value === true && origin.layer !== 'default').map(([key, { origin }]) => ({ key, origin }));
+  const githubMode = github.mode.origin.layer === 'default' ? [] : [{ key: 'github.auth_forward', origin: github.mode.origin }];
+  return [...decided, ...githubMode].map(({ key, origin }) => `${key} has no effect in this version (${describeOrigin(origin)})`);
 };
 
 const assertWorkdirMounted = (workdir: string, mounts: { target: string }[]): void => {
@@ -125,6 +154,7 @@ const planWarnings = (config: ResolvedConfig, auth: PlannedAuth[], agent: Launch
     ...launched.login === null ? [] : launched.login.skipped.map(({ path: file, why }) => `${file} is not handed over: ${why}`),
     ...(agent.model?.note == null ? [] : [agent.model.note]),
     ...unusedKeyWarnings(config),
+    ...inertSettings(config),
   ];
 };
 
@@ -134,11 +164,12 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
   assertRoleAllowed(config, role.key);
   const { slug, decided_by } = chooseAgent(request.agent, config.workspace.defaultAgent, role);
   const agentHomes = role.agents.flatMap((agent) => AGENTS[agent].homes.map((home) => `${CONTAINER_HOME}/${home}`));
+  assertSupported(config);
   const { consents } = judgeMounts(config.mounts, facts, agentHomes, request.allowedMounts);
   assertWorkdirMounted(config.workspace.workdir, config.mounts);
   const auth = planAuth(config, facts, slug);
   const model = planModel(facts, slug, auth.find((entry) => entry.agent === slug)!);
-  const agent = { slug, decided_by, version: config.agentVersions[slug]?.version ?? null, model };
+  const agent = { slug, decided_by, version: config.agentVersions[slug]?.value ?? null, model };
   const name = containerName(ID_PLACEHOLDER, config.workspace.name, role.key);
   const instanceDir = path.join(facts.paths.dataDir, name);
   return {

@@ -1,6 +1,6 @@
 import path from 'node:path';
-import type { MountEntry } from '../config/resolve.ts';
-import { describeOrigin } from '../config/resolve.ts';
+import { describeOrigin } from '../config/layers.ts';
+import type { MountEntry } from '../config/resolve-mounts.ts';
 import { contains, withoutTrailingSlash } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Facts, MountFacts } from './facts.ts';

@@ -1,5 +1,5 @@
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
-import type { Decision } from '../config/resolve.ts';
+import type { Decision } from '../config/layers.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { RoleFacts } from './facts.ts';
 import type { LaunchPlan } from './plan.ts';

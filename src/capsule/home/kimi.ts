@@ -94,13 +94,13 @@ const takeSettings = async (
   record: SeedRecord,
   { home: root, state }: KimiRoots,
 ): Promise<void> => {
-  const { files: hostDigests, ...rest } = seedOf(handoff);
+  const seed = seedOf(handoff);
   const files: Record<string, string> = {};
   const write = new Map<string, Buffer>();
   const remove: string[] = [];
   for (const file of new Set([...Object.keys(record.files), ...handoff.files.keys()])) {
     const seeded = record.files[file];
-    const onHost = hostDigests[file];
+    const onHost = seed.files[file];
     const bytes = home.files.get(file);
     const here = bytes === undefined ? undefined : sha256(bytes);
     if (here !== undefined && here !== seeded && here !== onHost) {
@@ -113,7 +113,7 @@ const takeSettings = async (
       if (onHost !== seeded && onHost !== here) write.set(file, handoff.files.get(file)!);
     }
   }
-  const next = { ...rest, files };
+  const next = { ...seed, files };
   if (write.size > 0 || remove.length > 0) await changeHome(root, state, { write, remove, record: next });
   else if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(state, next);
 };

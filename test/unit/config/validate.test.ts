@@ -41,6 +41,26 @@ describe('problems of config.toml', () => {
     expect(problemsOf('[roles.agent-smith.env]\nLD_PRELOAD = "x"\n')[0]).toContain('LD_PRELOAD is reserved');
   });
 
+  it('takes global mounts by name and by scope, and refuses isolation there', () => {
+    const mount = '{ src = "/a", dst = "/b", readonly = true }';
+    expect(problemsOf(`[docker.mounts]\ncache = ${mount}\n[docker.mounts."chainargos/*"]\nsecrets = ${mount}\n`)).toEqual([]);
+    expect(problemsOf('[docker.mounts]\ncache = { src = "/a", dst = "/b", isolation = "clone" }\n')[0]).toContain('a global mount has no isolation');
+    expect(problemsOf('[docker.mounts.cache]\nsrc = "/a"\ndst = "/b"\nread_only = true\n')).toEqual([
+      '4:1 unknown key "read_only" in [docker.mounts.cache]; did you mean "readonly"?',
+    ]);
+    expect(problemsOf('[docker.mounts]\ncache = { src = "a", dst = "/b" }\n')[0]).toMatch(/^2:11 docker\.mounts\.cache\.src: expected an absolute path/);
+  });
+
+  it('takes the sources of roles, and no URL that runs a program or holds a login', () => {
+    const role = (git: string) => problemsOf(`[roles.x]\ngit = "${git}"\ntrusted = true\n`);
+    for (const url of ['https://host/a/b.git', 'git@host:a/b.git', 'ssh://git@host/a/b', '/srv/roles/x']) expect(role(url)).toEqual([]);
+    for (const url of ['ext::sh -c x', '-u./x', 'file:///x', 'https://me:pw@host/x', 'git://host/x', '']) expect(role(url)).toHaveLength(1);
+  });
+
+  it('refuses reserved names in [github.env] too', () => {
+    expect(problemsOf('[github.env]\nDOCKER_HOST = "x"\n')[0]).toContain('DOCKER_HOST is reserved');
+  });
+
   it('refuses a version that it does not know', () => {
     expect(problemsOf('version = "v2"\n')[0]).toMatch(/^1:1 version: version "v2" is not one that this jackin understands.*update jackin/);
   });
@@ -94,9 +114,19 @@ describe('problems of a workspace file', () => {
     expect(at('/app')).toEqual([]);
   });
 
-  it('refuses a destination with dots and an isolation that this version does not have', () => {
+  it('refuses a destination with dots and an isolation that there is not', () => {
     expect(problemsOf('workdir = "/a"\n[[mounts]]\nsrc = "/a"\ndst = "/a/../etc"\n', WorkspaceSchema)[0]).toContain('without "." or ".."');
-    expect(workspace('isolation = "worktree"\n')[0]).toContain('expected "shared"');
+    expect(workspace('isolation = "worktree"\n')).toEqual([]);
+    expect(workspace('isolation = "overlay"\n')[0]).toContain('expected one of "shared", "worktree", "clone"');
+  });
+
+  it('takes everything that the norm lists, and says what is wrong with its own example', () => {
+    const table = 'allowed_roles = ["agent-smith"]\ndefault_role = "agent-smith"\ndefault_agent = "amp"\nlast_role = "agent-smith"\ngit_pull_on_entry = true\n';
+    const after = 'isolation = "clone"\n[keep_awake]\nenabled = true\n[github]\nauth_forward = "token"\n[github.env]\nGH_TOKEN = { op = "op://a/b/c", path = "x" }\n[roles.agent-smith.github]\nauth_forward = "ignore"\n';
+    expect(workspace(after, table)).toEqual([]);
+    expect(workspace('[keep_awake]\nenabled = true\n\ngit_pull_on_entry = true\n')).toEqual([
+      '8:1 "git_pull_on_entry" is a key of the top of the file, but it stands below a header and so belongs to [keep_awake]: move line 8 above line 2',
+    ]);
   });
 
   it('refuses a default role that is not allowed', () => {
