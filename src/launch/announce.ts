@@ -68,7 +68,7 @@ const envSummary = ({ env }: LaunchPlan): string => {
     const found = env.filter((entry) => entry.kind === kind).length;
     return found === 0 ? [] : [`${found} ${name}`];
   };
-  return `${env.length} variables (${[...count('literal', 'literal'), ...count('host', 'host'), ...count('op', 'op://')].join(', ')})`;
+  return `${env.length} ${env.length === 1 ? 'variable' : 'variables'} (${[...count('literal', 'literal'), ...count('host', 'host'), ...count('op', 'op://')].join(', ')})`;
 };
 
 /** The plan for people, as `--dry-run` prints it. */

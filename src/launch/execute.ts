@@ -16,6 +16,7 @@ import type { Secret } from '../shared/secret.ts';
 import { connectCapsule } from './connect-capsule.ts';
 import { launchRequest, planHandoff } from './deliver.ts';
 import type { Deps } from './deps.ts';
+import { pullRepositories } from './git-pull.ts';
 import { fillInstanceDir } from './instance-dir.ts';
 import { instantiate, withId } from './instantiate.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
@@ -129,6 +130,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
   const engine = await deps.connectEngine(deps.env);
   const homeId = await ensureHomeId(paths);
   for (const container of await recoverJournal(engine, paths, homeId)) ui.say(`cleaned up ${container}: its launch had been killed`);
+  for (const { repository, said } of await pullRepositories(planned.plan.git_pull, deps)) ui.say(`git        ${repository}: ${said}`);
   const prepared = await prepareEngine(deps, paths, engine, wantedBy(planned.plan), ui.report);
   const changes = await planHandoff(planned.plan, deps);
   const { plan, entry } = await claimInstance(planned, deps);

@@ -197,6 +197,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       { holds: `${slug} ${agent.version ?? 'in the newest cached version, else the newest there is'}`, target: `/jackin/agents/${slug}` },
     ],
     container: planContainer(request, config, facts, name),
+    git_pull: config.workspace.gitPull.value ? config.mounts.filter(({ readonly }) => !readonly).map(({ source }) => source) : [],
     host_effects: [
       { path: instanceDir, what: 'state of the instance: handoff, home, state' },
       { path: path.join(facts.paths.jackinHome, 'journal'), what: 'what the launch makes, until it stands' },

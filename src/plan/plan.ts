@@ -105,6 +105,7 @@ export const PlanSchema = z
       no_new_privileges: z.boolean(),
       pids_limit: z.int(),
     }),
+    git_pull: z.array(z.string()).describe('Host directories that are pulled before the container starts, where they are git repositories.'),
     host_effects: z.array(z.strictObject({ path: z.string(), what: z.string() })),
     consents: z.array(z.strictObject({ path: z.string(), why: z.string(), given: z.boolean() })).describe('What must be agreed to before anything happens.'),
     warnings: z.array(z.string()),
