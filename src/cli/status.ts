@@ -14,11 +14,13 @@ const status = async (format: Format, deps: Deps): Promise<void> => {
     workspace: instance.workspace,
     agent: instance.record?.agent ?? null,
     state: stateOf(instance),
+    exit_code: instance.engine?.exitCode ?? null,
     created_at: instance.record?.created_at ?? null,
   }));
   printResult(deps, format, { instances: data }, () => {
     if (data.length === 0) return 'no instances';
-    const rows = data.map((row) => [row.instance_id, row.state, row.role, row.agent ?? '-', row.workspace ?? '-', row.created_at ?? '-']);
+    const state = (row: (typeof data)[number]): string => (row.state === 'exited' ? `exited (${row.exit_code})` : row.state);
+    const rows = data.map((row) => [row.instance_id, state(row), row.role, row.agent ?? '-', row.workspace ?? '-', row.created_at ?? '-']);
     return table([['ID', 'STATE', 'ROLE', 'AGENT', 'WORKSPACE', 'CREATED'], ...rows]);
   });
 };

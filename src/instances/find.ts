@@ -16,12 +16,11 @@ export interface Instance {
   network: string | undefined;
 }
 
-export type InstanceState = 'running' | 'exited' | 'crashed' | 'ejected';
+export type InstanceState = 'running' | 'exited' | 'ejected';
 
-export const stateOf = ({ engine, record }: Instance): InstanceState => {
+export const stateOf = ({ engine }: Instance): InstanceState => {
   if (engine === undefined) return 'ejected';
-  if (engine.running) return 'running';
-  return engine.exitCode === 0 || record?.status === 'clean_exited' ? 'exited' : 'crashed';
+  return engine.running ? 'running' : 'exited';
 };
 
 /** Every instance of this jackin home, oldest first. Instances of other homes are never seen. */

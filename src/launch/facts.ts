@@ -1,4 +1,5 @@
 import { lstat, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { inspectKimi } from '../auth/kimi-source.ts';
 import type { Paths } from '../config/paths.ts';
 import type { MountEntry } from '../config/resolve-mounts.ts';
@@ -6,7 +7,7 @@ import type { ResolvedConfig } from '../config/resolve.ts';
 import { contains } from '../config/values.ts';
 import { constructReference } from '../docker/construct.ts';
 import { roleImageTag } from '../docker/role-image.ts';
-import type { Facts, MountFacts, RoleFacts, UnixUser } from '../plan/facts.ts';
+import type { Facts, MountFacts, RoleFacts } from '../plan/facts.ts';
 import type { Deps } from './deps.ts';
 
 const kindOf = async (real: string): Promise<MountFacts['kind']> => {
@@ -21,16 +22,16 @@ const lookAtMount = async ({ source }: MountEntry): Promise<MountFacts> => {
   return { source, real, kind: real === undefined ? 'missing' : await kindOf(real) };
 };
 
-/** Owner of the host side of the workdir; the operator where there is none. */
-const ownerOfWorkdir = async (config: ResolvedConfig, operator: UnixUser): Promise<UnixUser> => {
+/** The host side of the workdir. A workdir above every mount has none. */
+const lookAtWorkdir = async (config: ResolvedConfig): Promise<Facts['workdir']> => {
   const { workdir } = config.workspace;
   const mount = config.mounts
     .filter(({ target }) => contains(target, workdir))
     .sort((a, b) => b.target.length - a.target.length)[0];
-  if (mount === undefined) return operator;
-  const inside = await stat(mount.source + workdir.slice(mount.target.length)).catch(() => undefined);
-  const info = inside ?? (await stat(mount.source).catch(() => undefined));
-  return info === undefined ? operator : { uid: info.uid, gid: info.gid };
+  if (mount === undefined) return null;
+  const place = path.join(mount.source, path.relative(mount.target, workdir));
+  const info = await stat(place).catch(() => undefined);
+  return info === undefined ? { missing: place } : { owner: { uid: info.uid, gid: info.gid } };
 };
 
 const inspectLogins = async (config: ResolvedConfig, role: RoleFacts, deps: Deps, now: Date): Promise<Facts['logins']> => {
@@ -56,10 +57,10 @@ export const imageFacts = async ({ env, packageRoot }: Deps, role: RoleFacts): P
 export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConfig, role: RoleFacts): Promise<Facts> => {
   const now = deps.now();
   const operator = { uid: deps.uid, gid: deps.gid };
-  const [logins, mounts, workdirOwner, jackinHome] = await Promise.all([
+  const [logins, mounts, workdir, jackinHome] = await Promise.all([
     inspectLogins(config, role, deps, now),
     Promise.all(config.mounts.map(lookAtMount)),
-    ownerOfWorkdir(config, operator),
+    lookAtWorkdir(config),
     // A mount is judged by its real path, so the places it is compared with must be real paths as well.
     realpath(paths.jackinHome).catch(() => paths.jackinHome),
   ]);
@@ -69,7 +70,7 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
     hostEnv: hostEnvFacts(config, deps.env),
     mounts,
     operator,
-    workdirOwner,
+    workdir,
     paths: { jackinHome, dataDir: paths.dataDir, operatorHome: await realpath(deps.home).catch(() => deps.home) },
     image: await imageFacts(deps, role),
     now: now.toISOString(),

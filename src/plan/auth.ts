@@ -63,13 +63,14 @@ const missingKey = (config: ResolvedConfig, agent: AgentSlug, key: string, entry
   });
 };
 
-const planProvider = (agent: AgentSlug, env: EnvEntry[]): PlannedAuth['provider'] => {
+/** The endpoint that a key is for; with the role's model, so that the alias which is set up is the one that is asked for. */
+const planProvider = (agent: AgentSlug, env: EnvEntry[], model: string | undefined): PlannedAuth['provider'] => {
   const provider = AGENTS[agent].apiKeyProvider;
   if (provider === undefined) return null;
   const override = env.find(({ name }) => name === provider.baseUrlVariable);
   const baseUrl =
     override === undefined ? provider.baseUrl : override.source.kind === 'literal' ? override.source.value : `$${provider.baseUrlVariable}`;
-  return { base_url: baseUrl, model: provider.model, context_size: provider.contextSize };
+  return { base_url: baseUrl, model: model ?? provider.model, context_size: provider.contextSize };
 };
 
 /** How one agent's login or key gets in. A missing key stops the plan only for the agent that is to be started. */
@@ -88,7 +89,7 @@ const planAgentAuth = (config: ResolvedConfig, facts: Facts, agent: AgentSlug, l
     login: login === undefined ? null : planLogin(login),
     delivery: handsOver ? 'handoff files' : key !== null && isSet(entry, facts.hostEnv) ? 'stdin of the capsule' : 'nothing',
     key,
-    provider: mode.value === 'api_key' ? planProvider(agent, config.env) : null,
+    provider: mode.value === 'api_key' ? planProvider(agent, config.env, facts.role.models[agent]) : null,
     forks_login: handsOver && login.refreshable,
   };
 };

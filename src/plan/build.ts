@@ -7,7 +7,7 @@ import type { ResolvedConfig } from '../config/resolve.ts';
 import { touches } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
 import { planAuth, unusedKeyWarnings } from './auth.ts';
-import type { Facts, UnixUser } from './facts.ts';
+import type { Facts } from './facts.ts';
 import { judgeMounts } from './mount-policy.ts';
 import { containerName, networkName } from './names.ts';
 import { ID_PLACEHOLDER, type LaunchPlan, type PlannedAuth, type PlannedMount } from './plan.ts';
@@ -57,15 +57,21 @@ const inertSettings = ({ git, github, workspace }: ResolvedConfig): string[] => 
   return [...decided, ...githubMode].map(({ key, origin }) => `${key} has no effect in this version (${describeOrigin(origin)})`);
 };
 
-const assertWorkdirMounted = (workdir: string, mounts: { target: string }[]): void => {
+const assertWorkdirMounted = (workdir: string, mounts: { target: string }[], facts: Facts): void => {
+  if (facts.workdir !== null && 'missing' in facts.workdir) {
+    throw new JackinError('not-found', `workdir ${workdir} does not exist: there is no ${facts.workdir.missing} on this machine`, {
+      hint: 'create it, or choose another workdir',
+    });
+  }
   if (mounts.some(({ target }) => touches(workdir, target))) return;
   throw new JackinError('usage', `workdir ${workdir} is outside every mount: the agent would start in an empty directory`, {
     hint: `mounts: ${mounts.map(({ target }) => target).join(', ')}`,
   });
 };
 
-const chooseUser = (operator: UnixUser, owner: UnixUser): LaunchPlan['container']['user'] => {
+const chooseUser = ({ operator, workdir }: Facts): LaunchPlan['container']['user'] => {
   if (operator.uid !== 0) return { ...operator, why: 'the operator' };
+  const owner = workdir !== null && 'owner' in workdir ? workdir.owner : operator;
   if (owner.uid !== 0) return { ...owner, why: 'the owner of the workdir, because the operator is root' };
   return { uid: 0, gid: 0, why: 'operator and workdir belong to root: uid 0 without any capability' };
 };
@@ -115,7 +121,7 @@ const planContainer = (
   facts: Facts,
   name: string,
 ): LaunchPlan['container'] => {
-  const user = chooseUser(facts.operator, facts.workdirOwner);
+  const user = chooseUser(facts);
   return {
     name,
     user,
@@ -166,7 +172,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
   const agentHomes = role.agents.flatMap((agent) => AGENTS[agent].homes.map((home) => `${CONTAINER_HOME}/${home}`));
   assertSupported(config);
   const { consents } = judgeMounts(config.mounts, facts, agentHomes, request.allowedMounts);
-  assertWorkdirMounted(config.workspace.workdir, config.mounts);
+  assertWorkdirMounted(config.workspace.workdir, config.mounts, facts);
   const auth = planAuth(config, facts, slug);
   const model = planModel(facts, slug, auth.find((entry) => entry.agent === slug)!);
   const agent = { slug, decided_by, version: config.agentVersions[slug]?.value ?? null, model };

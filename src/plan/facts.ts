@@ -9,8 +9,8 @@ export interface Facts {
   hostEnv: Record<string, boolean>;
   mounts: MountFacts[];
   operator: UnixUser;
-  /** Owner of the host directory behind the workdir. */
-  workdirOwner: UnixUser;
+  /** The host directory behind the workdir: its owner; what is missing; null where no mount holds the workdir. */
+  workdir: { owner: UnixUser } | { missing: string } | null;
   paths: { jackinHome: string; dataDir: string; operatorHome: string };
   /** `role`: tag of the role's image; null when only the engine can tell, because the construct is an override. */
   image: { construct: string; constructIsOverride: boolean; role: string | null };

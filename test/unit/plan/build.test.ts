@@ -46,6 +46,10 @@ describe('the plan', () => {
     expect(planOf().container.env).toEqual(expect.arrayContaining(['NODE_OPTIONS', 'LD_PRELOAD']));
   });
 
+  it('needs the workdir to be there', () => {
+    expect(() => planOf({ facts: { workdir: { missing: '/home/op/app/nope' } } })).toThrow(/there is no \/home\/op\/app\/nope on this machine/);
+  });
+
   it('joins the networks that were asked for, after its own', () => {
     expect(planOf({ request: { networks: ['db-net'] } }).container.networks).toEqual(['jk-<id>-agentsmith-net', 'db-net']);
   });
@@ -53,7 +57,7 @@ describe('the plan', () => {
 
 describe('who the container runs as', () => {
   const user = (operator: number, owner: number) =>
-    planOf({ facts: { operator: { uid: operator, gid: operator }, workdirOwner: { uid: owner, gid: owner } } }).container;
+    planOf({ facts: { operator: { uid: operator, gid: operator }, workdir: { owner: { uid: owner, gid: owner } } } }).container;
 
   it('is the operator; for root the owner of the workdir; for root twice uid 0, told that it is a sandbox', () => {
     expect(user(1000, 1000).user.uid).toBe(1000);
@@ -165,6 +169,12 @@ describe('a key', () => {
     expect(stop).toThrow(/kimi\.auth_forward at global \(\/c\/config\.toml:2\): api_key/);
     expect(stop).toThrow(/KIMI_API_KEY at global \(\/c\/config\.toml:4\): \$MY_KEY, which is not set on the host/);
     expect(stop).toThrow(expect.objectContaining({ code: 'auth.missing', exitCode: 4 }));
+  });
+
+  it('is for the model of the role, when it names one', () => {
+    const plan = planOf({ global: `${apiKey}[env]\nKIMI_API_KEY = "sk"\n`, facts: role({ models: { kimi: 'kimi-k2' } }) });
+    expect(kimi(plan).provider).toMatchObject({ model: 'kimi-k2' });
+    expect(plan.session.argv.slice(2)).toEqual(['--yolo', '--model', 'jackin/kimi-k2']);
   });
 
   it('of an agent that is not started stops nothing', () => {
