@@ -1,10 +1,10 @@
-// Breaks the code on purpose, one patch at a time, in a throwaway copy of the
+// Breaks the code on purpose, one patch at a time, in throwaway copies of the
 // tree, and sees whether the tests named in the patch notice.
 //
 //   npm run mutants [name…]     run all, or those whose file name contains a name
 //   npm run mutants -- --check  only see that every patch still applies
-import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { access, cp, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -14,17 +14,40 @@ const patches = path.join(root, 'test/mutants');
 const COPIED = [
   'src', 'test', 'roles', 'construct', 'schemas', 'scripts', 'package.json', 'tsconfig.json', 'vitest.config.ts',
 ];
+/** The tests of one mutant together; one that makes them hang is not a good one. */
+const LIMIT_MS = 120_000;
 
-const readMutant = async (/** @type {string} */ file) => {
-  const text = await readFile(path.join(patches, file), 'utf8');
-  const header = (/** @type {string} */ key) =>
-    [...text.matchAll(new RegExp(`^# ${key}: (.+)$`, 'gm'))].flatMap(([, value = '']) => value.trim().split(/\s+/));
-  const mutant = { name: file.replace(/\.patch$/, ''), property: header('property').join(), tests: header('test') };
-  if (!mutant.property || mutant.tests.length === 0) {
-    throw new Error(`test/mutants/${file} needs the lines "# property: N" and "# test: path"`);
+/** @typedef {{ name: string, property: string, tests: string[], only: string | undefined, file: string }} Mutant */
+
+/** @returns {Promise<Mutant>} */
+const readMutant = async (/** @type {string} */ name) => {
+  const file = path.join(patches, name);
+  const text = await readFile(file, 'utf8');
+  const header = (/** @type {string} */ key) => [...text.matchAll(new RegExp(`^# ${key}: (.+)$`, 'gm'))].map(([, value = '']) => value.trim());
+  const [property = ''] = header('property');
+  const tests = header('test');
+  if (property !== (/^\d+/.exec(name)?.[0] ?? '-') || tests.length === 0) {
+    throw new Error(`test/mutants/${name} needs the lines "# property: N", N as in its name, and "# test: path"`);
   }
-  return { ...mutant, file: path.join(patches, file) };
+  for (const test of tests) await access(path.join(root, test));
+  return { name: name.replace(/\.patch$/, ''), property, tests, only: header('only')[0], file };
 };
+
+/** Runs a program to its end, at most for the limit; -1 when it was killed. Says nothing. */
+const run = (/** @type {string} */ program, /** @type {string[]} */ args, /** @type {string} */ cwd) =>
+  /** @type {Promise<number>} */ (
+    new Promise((resolve, reject) => {
+      // Outside of any repository, so that git looks at plain files.
+      const env = { ...process.env, GIT_CEILING_DIRECTORIES: path.dirname(cwd) };
+      const child = spawn(program, args, { cwd, env, stdio: 'ignore', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+      child.on('error', reject);
+      child.on('close', (code) => resolve(code ?? -1));
+    })
+  );
+
+/** True when the patch goes in, or with `--reverse` out, as a whole. */
+const patch = async (/** @type {string} */ tree, /** @type {string} */ file, /** @type {string[]} */ ...flags) =>
+  (await run('git', ['apply', '--unidiff-zero', ...flags, file], tree)) === 0;
 
 const makeCopy = async () => {
   const copy = await mkdtemp(path.join(os.tmpdir(), 'jackin-mutants-'));
@@ -33,51 +56,85 @@ const makeCopy = async () => {
   return copy;
 };
 
-/** True when the patch went in, or with `--reverse` out, as a whole. */
-const patch = (/** @type {string} */ copy, /** @type {string} */ file, /** @type {string[]} */ ...flags) => {
-  // Outside of any repository, so that git looks at plain files.
-  const env = { ...process.env, GIT_CEILING_DIRECTORIES: path.dirname(copy) };
-  const applied = spawnSync('git', ['apply', '--unidiff-zero', ...flags, file], { cwd: copy, env, stdio: 'ignore' });
-  if (applied.error) throw new Error('git is needed to apply patches', { cause: applied.error });
-  return applied.status === 0;
+/**
+ * What became of the tests in these files: full names that passed and that
+ * failed, and files that could not even be loaded.
+ */
+const runTests = async (/** @type {string} */ copy, /** @type {string[]} */ files, /** @type {string[]} */ ...flags) => {
+  const output = path.join(copy, 'report.json');
+  await rm(output, { force: true });
+  await run(bin('vitest'), ['run', '--no-cache', '--reporter=json', `--outputFile=${output}`, ...flags, ...files], copy);
+  const report = await readFile(output, 'utf8').then(JSON.parse, () => ({ testResults: [] }));
+  /** @type {{ status: string, name: string, assertionResults: { status: string, fullName: string }[] }[]} */
+  const results = report.testResults;
+  const named = (/** @type {string} */ status) =>
+    results.flatMap(({ assertionResults }) => assertionResults.filter((test) => test.status === status).map(({ fullName }) => fullName));
+  const unloadable = results.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
+  return { passed: named('passed'), failed: named('failed'), unloadable: unloadable.map(({ name }) => path.relative(copy, name)) };
 };
 
-const runTests = (/** @type {string} */ copy, /** @type {string[]} */ tests) => {
-  const options = { cwd: copy, encoding: /** @type {const} */ ('utf8'), timeout: 600_000 };
-  const { status, stdout, stderr } = spawnSync(bin('vitest'), ['run', ...tests], options);
-  return { passed: status === 0, output: `${stdout}${stderr}` };
+/**
+ * What became of one mutant: `caught` is the only good answer, and needs a test
+ * that passes without the patch and fails with it.
+ */
+const tryMutant = async (/** @type {string} */ copy, /** @type {Mutant} */ mutant, /** @type {Set<string>} */ good) => {
+  if (!(await patch(copy, mutant.file))) return { verdict: 'DOES NOT APPLY', by: '' };
+  const only = mutant.only === undefined ? [] : ['-t', mutant.only];
+  const { passed, failed, unloadable } = await runTests(copy, mutant.tests, '--bail=1', ...only);
+  if (!(await patch(copy, mutant.file, '--reverse'))) throw new Error(`${mutant.name} cannot be taken out again`);
+  const [by] = failed.filter((test) => good.has(test));
+  if (by !== undefined) return { verdict: 'caught', by };
+  if (unloadable.length > 0) return { verdict: 'BREAKS THE TEST FILE', by: unloadable.join() };
+  if (failed.length > 0) return { verdict: 'ITS TEST FAILS WITHOUT IT', by: failed.join() };
+  return { verdict: passed.length > 0 ? 'NOT CAUGHT' : 'NO TEST RAN', by: '' };
 };
 
-/** What became of one mutant: `caught` is the only good answer. */
-const tryMutant = (/** @type {string} */ copy, /** @type {Awaited<ReturnType<typeof readMutant>>} */ mutant) => {
-  const before = runTests(copy, mutant.tests);
-  if (!before.passed) return { verdict: 'its tests fail without it', output: before.output };
-  if (!patch(copy, mutant.file)) return { verdict: 'does not apply' };
-  const { passed } = runTests(copy, mutant.tests);
-  if (!patch(copy, mutant.file, '--reverse')) throw new Error(`${mutant.name} cannot be taken out again`);
-  return { verdict: passed ? 'NOT CAUGHT' : 'caught' };
+const say = (/** @type {Mutant} */ { property, name }, /** @type {string} */ verdict, by = '') =>
+  console.log(`${property.padStart(3)}  ${name.padEnd(34)} ${verdict}${by === '' ? '' : `: ${by}`}`);
+
+const checkAll = async (/** @type {Mutant[]} */ mutants) => {
+  let failed = 0;
+  for (const mutant of mutants) {
+    if (await patch(root, mutant.file, '--check')) continue;
+    failed += 1;
+    say(mutant, 'DOES NOT APPLY');
+  }
+  return failed;
+};
+
+const tryAll = async (/** @type {Mutant[]} */ mutants) => {
+  const copies = await Promise.all(Array.from({ length: Math.min(2, os.availableParallelism()) }, makeCopy));
+  // Each vitest that runs hears a Ctrl-C too; what is left to do here is to remove the copies.
+  const stopped = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => stopped.abort());
+  let failed = 0;
+  try {
+    const files = new Set(mutants.flatMap(({ tests }) => tests));
+    console.log(`running ${files.size} test files without a mutant`);
+    const good = new Set((await runTests(/** @type {string} */ (copies[0]), [...files])).passed);
+    const queue = [...mutants];
+    const work = async (/** @type {string} */ copy) => {
+      for (let mutant = queue.shift(); mutant !== undefined && !stopped.signal.aborted; mutant = queue.shift()) {
+        const { verdict, by } = await tryMutant(copy, mutant, good);
+        if (verdict !== 'caught') failed += 1;
+        say(mutant, verdict, by);
+      }
+    };
+    await Promise.all(copies.map(work));
+  } finally {
+    await Promise.all(copies.map((copy) => rm(copy, { recursive: true, force: true })));
+  }
+  stopped.signal.throwIfAborted();
+  return failed;
 };
 
 const isCheck = process.argv.includes('--check');
 const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
-const names = (await readdir(patches)).filter((file) => file.endsWith('.patch')).sort();
-const mutants = await Promise.all(
-  names.filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part))).map(readMutant),
-);
+const names = (await readdir(patches)).filter((file) => file.endsWith('.patch'));
+const byNumber = new Intl.Collator('en', { numeric: true }).compare;
+const chosen = names.filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part))).sort(byNumber);
+const mutants = await Promise.all(chosen.map(readMutant));
 
-let failed = 0;
-const copy = await makeCopy();
-try {
-  for (const mutant of mutants) {
-    const checked = () => ({ verdict: patch(copy, mutant.file, '--check') ? 'applies' : 'does not apply', output: '' });
-    const { verdict, output } = isCheck ? checked() : tryMutant(copy, mutant);
-    const isGood = verdict === 'caught' || verdict === 'applies';
-    if (!isGood) failed += 1;
-    console.log(`${mutant.property.padStart(4)}  ${mutant.name.padEnd(48)} ${verdict}`);
-    if (!isGood && output) console.error(output);
-  }
-} finally {
-  await rm(copy, { recursive: true, force: true });
-}
-console.log(`${mutants.length - failed} passed, ${failed} failed`);
-process.exitCode = failed === 0 && (mutants.length > 0 || wanted.length === 0) ? 0 : 1;
+const failed = await (isCheck ? checkAll(mutants) : tryAll(mutants));
+console.log(`${mutants.length - failed} ${isCheck ? 'apply' : 'caught'}, ${failed} failed`);
+process.exitCode = failed === 0 && mutants.length > 0 ? 0 : 1;

@@ -73,7 +73,7 @@ export const provisionHandoff = async (
     await removeLeftovers(dir, next, fs);
     return { generation: generationName(next), changed: true };
   } catch (error) {
-    throw asDiskError(error, `Preparing the login for the container in ${dir}`);
+    throw asDiskError(error, `preparing the login for the container in ${dir}`);
   }
 };
 
@@ -88,7 +88,7 @@ const currentGeneration = async (dir: string, fs: FsLayer): Promise<number | und
   const target = await unlessMissing(fs.readlink(path.join(dir, CURRENT)));
   const current = target === undefined ? undefined : numberOf(target);
   if (target !== undefined && current === undefined) {
-    throw new JackinError('conflict', `${path.join(dir, CURRENT)} points to ${target}, which jackin did not make.`);
+    throw new JackinError('conflict', `${path.join(dir, CURRENT)} points to ${target}, which jackin did not make`);
   }
   return current;
 };
@@ -185,11 +185,11 @@ export const linkHandoffNames = async (instanceDir: string, names: readonly stri
     const target = path.join('handoff', CURRENT, name);
     const found = await unlessMissing(fs.lstat(link));
     if (found !== undefined && !found.isSymbolicLink()) {
-      throw new JackinError('conflict', `${link} is in the way: a link to the handed-over login belongs there.`);
+      throw new JackinError('conflict', `${link} is in the way: a link to the handed-over login belongs there`);
     }
     if (found === undefined || (await fs.readlink(link)) !== target) {
       await linkAtomic(target, link, { fs }).catch((error: unknown) => {
-        throw asDiskError(error, `Making ${link}`);
+        throw asDiskError(error, `making ${link}`);
       });
     }
   }

@@ -128,8 +128,8 @@ const openSource = async (source: Source, uid: number): Promise<{ dir: string; t
       return { why: `${name} does not exist: a directory with ${EXPECTED} is expected.` };
     }
     if (error instanceof JackinError) throw error;
-    throw new JackinError('auth.missing', `The Kimi login in ${source.dir} cannot be read: ${messageOf(error)}.`, {
-      hint: 'Make the directory readable for you, or name another one with sync_source_dir.',
+    throw new JackinError('auth.missing', `the Kimi login in ${source.dir} cannot be read: ${messageOf(error)}`, {
+      hint: 'make the directory readable for you, or name another one with sync_source_dir',
       cause: error,
     });
   }

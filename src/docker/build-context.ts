@@ -19,7 +19,7 @@ export const packContext = async (root: string, replaced: { path: string; text: 
   const odd = files.find((file) => file.kind !== 'file');
   if (odd !== undefined) {
     const what = odd.kind === 'link' ? 'a link' : 'neither a file nor a directory';
-    throw new JackinError('build.failed', `${odd.path} in ${root} is ${what}: a build context holds plain files only.`);
+    throw new JackinError('build.failed', `${odd.path} in ${root} is ${what}: a build context holds plain files only`);
   }
   const total = files.reduce((sum, file) => sum + file.size, 0);
   if (total > MAX_CONTEXT_BYTES) {
@@ -27,7 +27,7 @@ export const packContext = async (root: string, replaced: { path: string; text: 
     const names = biggest.map((file) => `${file.path} (${mebibytes(file.size)})`).join(', ');
     throw new JackinError(
       'build.failed',
-      `The build context ${root} has ${mebibytes(total)}, more than ${mebibytes(MAX_CONTEXT_BYTES)}. The biggest files: ${names}.`,
+      `the build context ${root} has ${mebibytes(total)}, more than ${mebibytes(MAX_CONTEXT_BYTES)}. The biggest files: ${names}.`,
     );
   }
   const text = Buffer.from(replaced.text);

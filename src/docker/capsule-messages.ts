@@ -83,10 +83,10 @@ const REFUSALS: Record<CapsuleFailure['code'], { code: ErrorCode; what: string; 
   'agent-missing': {
     code: 'failed',
     what: 'the agent cannot be started',
-    hint: 'Fetch it again with `jackin prewarm`, then start anew with `jackin load`.',
+    hint: 'fetch it again with `jackin prewarm`, then start anew with `jackin load`',
   },
-  'no-session': { code: 'not-found', what: 'there is no session to attach to', hint: '`jackin status` lists what runs.' },
-  busy: { code: 'conflict', what: 'the container is in use', hint: 'Join its session with `jackin hardline`.' },
+  'no-session': { code: 'not-found', what: 'there is no session to attach to', hint: '`jackin status` lists what runs' },
+  busy: { code: 'conflict', what: 'the container is in use', hint: 'join its session with `jackin hardline`' },
 };
 
 /** What a person is told when the capsule refuses. */

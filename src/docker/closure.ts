@@ -30,7 +30,7 @@ export const resolveClosure = async (
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
     const { name, range, by } = next;
     if (semver.validRange(range) === null) {
-      throw new JackinError('download.failed', `${by} needs ${name} from "${range}", which is not a version on the npm registry.`);
+      throw new JackinError('download.failed', `${by} needs ${name} from "${range}", which is not a version on the npm registry`);
     }
     const there = chosen.get(name);
     if (there === undefined) {
@@ -38,8 +38,8 @@ export const resolveClosure = async (
       chosen.set(name, manifest);
       queue.push(...needs(manifest, root.omit));
     } else if (!semver.satisfies(there.version, range)) {
-      const message = `${by} needs ${name} ${range}, but another package of ${first.name} needs ${there.version}.`;
-      throw new JackinError('download.failed', message, { hint: 'Pin an older version of the agent in the configuration.' });
+      const message = `${by} needs ${name} ${range}, but another package of ${first.name} needs ${there.version}`;
+      throw new JackinError('download.failed', message, { hint: 'pin an older version of the agent in the configuration' });
     }
   }
   const [, ...others] = chosen.values();

@@ -35,7 +35,7 @@ export const constructReference = async (packageRoot: string): Promise<string> =
 
 const idOf = async (engine: Engine, reference: string): Promise<string> => {
   const id = await engine.imageId(reference);
-  if (id === undefined) throw new JackinError('engine.failed', `The engine does not have ${reference}, although it said so.`);
+  if (id === undefined) throw new JackinError('engine.failed', `the engine does not have ${reference}, although it said so`);
   return id;
 };
 

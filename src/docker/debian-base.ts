@@ -206,12 +206,12 @@ export const debianBase = async (engine: Engine, env: Env, call: LongCall): Prom
       if (base !== undefined) return base;
       reasons.push(`  ${way.name}: not here`);
     } catch (error) {
-      if (call.signal?.aborted) throw new JackinError('interrupted', 'making the Debian base: interrupted.', { cause: error });
+      if (call.signal?.aborted) throw new JackinError('interrupted', 'making the Debian base: interrupted', { cause: error });
       if (error instanceof JackinError && (error.code === 'disk.full' || error.code === 'engine.unreachable')) throw error;
       reasons.push(`  ${way.name}: ${lastLine(error)}`);
     }
   }
-  throw new JackinError('build.failed', ['There is no Debian base to build the construct on. Tried:', ...reasons].join('\n'), {
-    hint: 'Install mmdebstrap (apt-get install mmdebstrap), or set JACKIN_CONSTRUCT_IMAGE to an image that you have.',
+  throw new JackinError('build.failed', ['there is no Debian base to build the construct on; tried:', ...reasons].join('\n'), {
+    hint: 'install mmdebstrap (apt-get install mmdebstrap), or set JACKIN_CONSTRUCT_IMAGE to an image that you have',
   });
 };

@@ -126,7 +126,7 @@ const remove = async (docker: Docker, container: string): Promise<Removal> => {
     if ((await inspect(docker, container)) === undefined) return 'removed';
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new JackinError('engine.failed', `${what}: another removal of it does not finish.`);
+  throw new JackinError('engine.failed', `${what}: another removal of it does not finish`);
 };
 
 const putArchive = async (docker: Docker, container: string, path: string, source: Readable): Promise<void> => {

@@ -40,10 +40,10 @@ const whyNot = (error: JackinError): string => {
 const unreachable = (tried: { endpoint: Endpoint; error: JackinError }[]): JackinError => {
   const reasons = tried.map(({ endpoint, error }) => `  ${endpoint.address} (${endpoint.origin}): ${whyNot(error)}`);
   const denied = tried.some(({ error }) => whyNot(error) === 'permission denied');
-  return new JackinError('engine.unreachable', ['No container engine answers. Tried:', ...reasons].join('\n'), {
+  return new JackinError('engine.unreachable', ['no container engine answers; tried:', ...reasons].join('\n'), {
     hint: denied
-      ? 'Your user may not open the socket: add it to the group docker (sudo usermod -aG docker "$USER"), then log in again.'
-      : 'Install and start Docker, or point DOCKER_HOST at the engine.',
+      ? 'your user may not open the socket: add it to the group docker (sudo usermod -aG docker "$USER"), then log in again'
+      : 'install and start Docker, or point DOCKER_HOST at the engine',
     cause: tried[0]?.error,
   });
 };
@@ -57,20 +57,20 @@ interface Answer {
 const describe = (docker: Docker, { address }: Endpoint, answer: Answer): Engine => {
   const { ApiVersion: apiVersion, Arch, Os } = answer;
   if (typeof apiVersion !== 'string' || !/^\d+\.\d+/.test(apiVersion)) {
-    throw new JackinError('engine.unreachable', `What answers at ${address} is not a container engine.`, {
-      hint: 'Check DOCKER_HOST and the current docker context.',
+    throw new JackinError('engine.unreachable', `what answers at ${address} is not a container engine`, {
+      hint: 'check DOCKER_HOST and the current docker context',
     });
   }
   if (isOlder(apiVersion, MINIMUM_API)) {
     throw new JackinError(
       'engine.too-old',
-      `The container engine at ${address} speaks API ${apiVersion}; jackin needs ${MINIMUM_API} or newer.`,
-      { hint: 'Upgrade to Docker 20.10 or newer.' },
+      `the container engine at ${address} speaks API ${apiVersion}; jackin needs ${MINIMUM_API} or newer`,
+      { hint: 'upgrade to Docker 20.10 or newer' },
     );
   }
   const arch = ARCHITECTURES[String(Arch)];
   if (Os !== 'linux' || arch === undefined) {
-    const message = `The container engine at ${address} runs ${String(Os)}/${String(Arch)} containers; jackin needs linux on amd64 or arm64.`;
+    const message = `the container engine at ${address} runs ${String(Os)}/${String(Arch)} containers; jackin needs linux on amd64 or arm64`;
     throw new JackinError('engine.failed', message);
   }
   return {

@@ -87,7 +87,7 @@ export const execIn = async (docker: Docker, container: string, argv: string[]):
       if (!state.Running && state.ExitCode !== null) return state.ExitCode;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    throw new JackinError('engine.unreachable', `${what}: its streams ended, but the engine does not say how it exited.`);
+    throw new JackinError('engine.unreachable', `${what}: its streams ended, but the engine does not say how it exited`);
   };
   return { stdin: socket, stdout, stderr, exitCode };
 };

@@ -114,7 +114,7 @@ export const imageCalls = (docker: Docker): ImageCalls => ({
       throw asBuildFailure(error);
     }
     if ((await imageId(docker, spec.tag)) === undefined) {
-      throw new JackinError('build.failed', `building ${spec.tag}: the engine reported success, but there is no such image.`);
+      throw new JackinError('build.failed', `building ${spec.tag}: the engine reported success, but there is no such image`);
     }
   },
 

@@ -55,7 +55,7 @@ const volumeCalls = (docker: Docker): Pick<StorageCalls, 'createVolume' | 'volum
         await docker.getVolume(name).remove(withSignal({}, signal));
       } catch (error) {
         if (statusOf(error) !== 409) throw error;
-        throw new JackinError('conflict', `Volume ${name} is in use: ${engineMessage(error)}`, { cause: error });
+        throw new JackinError('conflict', `volume ${name} is in use: ${engineMessage(error)}`, { cause: error });
       }
       return 'removed';
     }),

@@ -43,7 +43,7 @@ export const parseDockerfile = (text: string, name: string): Instruction[] => {
   });
   if (open !== undefined) {
     // What jackin appends would become a part of it.
-    throw new JackinError('build.failed', `${name}:${open.line}: this instruction does not end: its last line asks for another.`);
+    throw new JackinError('build.failed', `${name}:${open.line}: this instruction does not end: its last line asks for another`);
   }
   return found;
 };
@@ -64,8 +64,8 @@ const assertNotOurs = ({ line, rest }: Instruction, name: string): void => {
     const volume = place.replace(/\/+$/, '');
     const ours = OUR_PLACES.find((own) => volume === own || volume.startsWith(`${own}/`) || own.startsWith(`${volume}/`));
     if (ours === undefined) continue;
-    throw new JackinError('build.failed', `${name}:${line}: VOLUME ${place}: jackin itself mounts at ${ours}.`, {
-      hint: 'Leave this volume out: the homes of the agents are durable without it.',
+    throw new JackinError('build.failed', `${name}:${line}: VOLUME ${place}: jackin itself mounts at ${ours}`, {
+      hint: 'leave this volume out: the homes of the agents are durable without it',
     });
   }
 };
@@ -81,7 +81,7 @@ export const substituteConstruct = (text: string, name: string, reference: strin
   const instructions = parseDockerfile(text, name);
   const stages = instructions.filter(({ keyword }) => keyword === 'FROM');
   const last = stages.at(-1);
-  if (last === undefined) throw new JackinError('build.failed', `${name}: there is no FROM instruction.`);
+  if (last === undefined) throw new JackinError('build.failed', `${name}: there is no FROM instruction`);
 
   for (const instruction of instructions) {
     if (instruction.keyword === 'VOLUME') assertNotOurs(instruction, name);
@@ -93,7 +93,7 @@ export const substituteConstruct = (text: string, name: string, reference: strin
     const place = `${name}:${instruction.line}`;
     const words = instruction.rest.split(/\s+/);
     if (words[0]?.startsWith('--')) {
-      throw new JackinError('build.failed', `${place}: FROM ${words[0]}: a role is built for the engine's own platform; leave the flag out.`);
+      throw new JackinError('build.failed', `${place}: FROM ${words[0]}: a role is built for the engine's own platform; leave the flag out`);
     }
     const image = expand(words[0] ?? '', globals);
     if (PLACEHOLDER.test(image)) {
@@ -102,8 +102,8 @@ export const substituteConstruct = (text: string, name: string, reference: strin
       while (replaced.length < instruction.end - instruction.line + 1) replaced.push('');
       lines.splice(instruction.line - 1, replaced.length, ...replaced);
     } else if (instruction === last) {
-      const message = `${place}: the final FROM is ${image === '' ? 'empty' : image}; a role builds on projectjackin/construct:<tag>.`;
-      throw new JackinError('build.failed', message, { hint: `Write "FROM projectjackin/construct:trixie" in ${name}.` });
+      const message = `${place}: the final FROM is ${image === '' ? 'empty' : image}; a role builds on projectjackin/construct:<tag>`;
+      throw new JackinError('build.failed', message, { hint: `write "FROM projectjackin/construct:trixie" in ${name}` });
     }
   }
   return lines.join('\n');

@@ -34,17 +34,17 @@ const isConnectionError = (error: unknown): boolean =>
 /** Says of anything thrown during an engine call what kind of failure it is. */
 export const engineError = (what: string, error: unknown, signal?: AbortSignal): JackinError => {
   if (error instanceof JackinError) return error;
-  if (signal?.aborted) return new JackinError('interrupted', `${what}: interrupted.`, { cause: error });
+  if (signal?.aborted) return new JackinError('interrupted', `${what}: interrupted`, { cause: error });
   const message = engineMessage(error);
   if (/no space left on device/i.test(message)) {
-    return new JackinError('disk.full', `${what}: the container engine's disk is full (${message}).`, {
-      hint: 'Free some space on the disk that holds the engine\'s data, then try again.',
+    return new JackinError('disk.full', `${what}: the container engine's disk is full (${message})`, {
+      hint: 'free some space on the disk that holds the engine\'s data, then try again',
       cause: error,
     });
   }
   if (isConnectionError(error)) {
-    return new JackinError('engine.unreachable', `${what}: the connection to the container engine broke (${message}).`, {
-      hint: 'Check that the engine is running, then try again.',
+    return new JackinError('engine.unreachable', `${what}: the connection to the container engine broke (${message})`, {
+      hint: 'check that the engine is running, then try again',
       cause: error,
     });
   }
@@ -64,8 +64,8 @@ export const bounded = async <T>(
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
-      const message = `${what}: the container engine did not answer within ${limitMs / 1000} s.`;
-      reject(new JackinError('engine.unreachable', message, { hint: 'Check that the engine is healthy, then try again.' }));
+      const message = `${what}: the container engine did not answer within ${limitMs / 1000} s`;
+      reject(new JackinError('engine.unreachable', message, { hint: 'check that the engine is healthy, then try again' }));
       abort.abort();
     }, limitMs);
   });

@@ -58,7 +58,7 @@ const ownerOf = (labels: Labels): Owner | undefined => {
   }
 };
 
-const interrupted = ({ volume }: VolumeCheck): JackinError => new JackinError('interrupted', `filling ${volume}: interrupted.`);
+const interrupted = ({ volume }: VolumeCheck): JackinError => new JackinError('interrupted', `filling ${volume}: interrupted`);
 
 const isConflict = (error: unknown): boolean => error instanceof JackinError && error.code === 'conflict';
 

@@ -19,7 +19,7 @@ const DEFAULT_PORT = 2375;
 
 const refuse = (address: string, origin: string, why: string): JackinError =>
   new JackinError('engine.unreachable', `${address} (${origin}) ${why}`, {
-    hint: 'Point DOCKER_HOST at a local socket (unix:///path/docker.sock) or at a plain tcp:// address.',
+    hint: 'point DOCKER_HOST at a local socket (unix:///path/docker.sock) or at a plain tcp:// address',
   });
 
 /** Reads one address in the docker client's notation. Throws for transports that jackin does not speak. */
@@ -45,7 +45,7 @@ const readJson = async (file: string): Promise<unknown> => {
     return JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return undefined;
-    throw new JackinError('engine.unreachable', `${file} is not valid JSON.`, { cause: error });
+    throw new JackinError('engine.unreachable', `${file} is not valid JSON`, { cause: error });
   }
 };
 
@@ -58,8 +58,8 @@ const contextEndpoint = async (config: string, name: string, origin: string): Pr
   const file = path.join(config, 'contexts', 'meta', id, 'meta.json');
   const host = field(await readJson(file), 'Endpoints', 'docker', 'Host');
   if (typeof host !== 'string' || host === '') {
-    throw new JackinError('engine.unreachable', `The docker context "${name}" (${origin}) has no address in ${file}.`, {
-      hint: 'Choose another context with DOCKER_CONTEXT, or name the engine with DOCKER_HOST.',
+    throw new JackinError('engine.unreachable', `the docker context "${name}" (${origin}) has no address in ${file}`, {
+      hint: 'choose another context with DOCKER_CONTEXT, or name the engine with DOCKER_HOST',
     });
   }
   const tls = await stat(path.join(config, 'contexts', 'tls', id, 'docker')).then(

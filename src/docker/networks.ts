@@ -45,8 +45,8 @@ export const pickSubnet = (used: readonly string[], hostAddresses: readonly stri
       if (!taken.some((range) => overlap(range, candidate))) return cidrOf(start);
     }
   }
-  throw new JackinError('engine.failed', 'There is no free private subnet for a network.', {
-    hint: 'Remove networks that are no longer needed (docker network prune).',
+  throw new JackinError('engine.failed', 'there is no free private subnet for a network', {
+    hint: 'remove networks that are no longer needed (docker network prune)',
   });
 };
 
@@ -76,5 +76,5 @@ export const createOwnNetwork = async (
     const subnet = pickSubnet(await engine.networkSubnets(), await hostSubnets(), random);
     if ((await engine.createNetwork({ ...network, subnet })) === 'created') return { subnet };
   }
-  throw new JackinError('engine.failed', `creating network ${network.name}: every subnet that was tried overlaps another one.`);
+  throw new JackinError('engine.failed', `creating network ${network.name}: every subnet that was tried overlaps another one`);
 };

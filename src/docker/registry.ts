@@ -76,24 +76,24 @@ const hostOf = (url: unknown): string => {
 
 const failure = (what: string, error: unknown, settings: Settings, signal: AbortSignal | undefined): JackinError => {
   if (error instanceof JackinError) return error;
-  if (signal?.aborted) return new JackinError('interrupted', `${what}: interrupted.`, { cause: error });
+  if (signal?.aborted) return new JackinError('interrupted', `${what}: interrupted`, { cause: error });
   const code = error instanceof Error && 'code' in error ? String(error.code) : messageOf(error);
   const registry = `the npm registry (${hostOf(settings.flat.registry)})`;
-  if (code === 'E404') return new JackinError('download.failed', `${what}: ${registry} does not have it.`, { cause: error });
+  if (code === 'E404') return new JackinError('download.failed', `${what}: ${registry} does not have it`, { cause: error });
   if (code === 'EINTEGRITY') {
     return new JackinError('download.failed', `${what}: what ${registry} sent is not what its SHA-512 promises. Nothing of it is used.`, {
-      hint: 'Try again; if it happens again, the registry or a proxy on the way is broken.',
+      hint: 'try again; if it happens again, the registry or a proxy on the way is broken',
       cause: error,
     });
   }
   if (/^E\d+$/.test(code)) {
-    return new JackinError('download.failed', `${what}: ${registry} answered with HTTP status ${code.slice(1)}.`, {
-      hint: 'Check the registry and its access in npm\'s configuration (npm config ls).',
+    return new JackinError('download.failed', `${what}: ${registry} answered with HTTP status ${code.slice(1)}`, {
+      hint: 'check the registry and its access in npm\'s configuration (npm config ls)',
       cause: error,
     });
   }
-  return new JackinError('download.failed', `${what}: ${registry} cannot be reached (${code}).`, {
-    hint: 'Check the network, and registry and proxy in npm\'s configuration (npm config ls). What is cached already starts offline.',
+  return new JackinError('download.failed', `${what}: ${registry} cannot be reached (${code})`, {
+    hint: 'check the network, and registry and proxy in npm\'s configuration (npm config ls). What is cached already starts offline',
     cause: error,
   });
 };
@@ -113,7 +113,7 @@ const parseManifest = (what: string, answer: unknown): Manifest => {
   const parsed = manifestSchema.safeParse(answer);
   if (parsed.success) return parsed.data;
   const fields = parsed.error.issues.map((issue) => issue.path.join('.')).join(', ');
-  throw new JackinError('download.failed', `${what}: the npm registry's answer makes no sense (${fields || 'no object'}).`);
+  throw new JackinError('download.failed', `${what}: the npm registry's answer makes no sense (${fields || 'no object'})`);
 };
 
 const pickVersion = async (what: string, packument: unknown, range: string): Promise<Manifest> => {
@@ -121,7 +121,7 @@ const pickVersion = async (what: string, packument: unknown, range: string): Pro
   const parsed = packumentSchema.safeParse(packument);
   const versions = parsed.success ? parsed.data.versions : {};
   const best = semver.maxSatisfying(Object.keys(versions), range);
-  if (best === null) throw new JackinError('download.failed', `${what}: the npm registry has no such version.`);
+  if (best === null) throw new JackinError('download.failed', `${what}: the npm registry has no such version`);
   return parseManifest(what, versions[best]);
 };
 
@@ -129,7 +129,7 @@ const digestsOf = async (manifest: Manifest): Promise<string[]> => {
   const { default: ssri } = await import('ssri');
   const digests = ssri.parse(manifest.dist.integrity)?.sha512?.map((hash) => hash.digest) ?? [];
   if (digests.length > 0) return digests;
-  throw new JackinError('download.failed', `${manifest.name}@${manifest.version}: the npm registry gives no SHA-512 for it.`);
+  throw new JackinError('download.failed', `${manifest.name}@${manifest.version}: the npm registry gives no SHA-512 for it`);
 };
 
 /** Passes the bytes on, and ends well only when all have come and their digest is right. */
@@ -168,7 +168,7 @@ export const openRegistry = async (env: Env): Promise<Registry> => {
   return {
     resolvePackage: async (name, wanted, signal) => {
       const what = `${name}@${wanted}`;
-      if (!PACKAGE_NAME.test(name)) throw new JackinError('download.failed', `"${name}" is not the name of an npm package.`);
+      if (!PACKAGE_NAME.test(name)) throw new JackinError('download.failed', `"${name}" is not the name of an npm package`);
       const path = `/${name.replace('/', '%2f')}`;
       const exact = semver.valid(wanted) !== null || semver.validRange(wanted) === null;
       try {

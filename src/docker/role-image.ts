@@ -73,7 +73,7 @@ const readDockerfile = async (spec: RoleImageSpec): Promise<string> => {
     return await readFile(path.join(spec.roleDir, spec.dockerfile), 'utf8');
   } catch (error) {
     if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) throw error;
-    throw new JackinError('build.failed', `The role has no Dockerfile at ${spec.dockerfile} (looked in ${spec.roleDir}).`);
+    throw new JackinError('build.failed', `the role has no Dockerfile at ${spec.dockerfile} (looked in ${spec.roleDir})`);
   }
 };
 
@@ -97,6 +97,6 @@ export const ensureRoleImage = async (engine: Engine, spec: RoleImageSpec, call:
   await buildWithTail(engine, { context, dockerfile: spec.dockerfile, tag: spec.tag, labels }, call, locate);
 
   const id = await engine.imageId(spec.tag);
-  if (id === undefined) throw new JackinError('build.failed', `building ${spec.tag}: the image is gone again.`);
+  if (id === undefined) throw new JackinError('build.failed', `building ${spec.tag}: the image is gone again`);
   return { id, built: true };
 };

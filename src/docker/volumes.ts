@@ -84,7 +84,7 @@ const listed = (manifests: Manifest[]) =>
 
 const runtimeOf = (slug: AgentSlug) => {
   const { runtime, name } = AGENTS[slug];
-  if (runtime === undefined) throw new JackinError('failed', `This version of jackin cannot install ${name}.`);
+  if (runtime === undefined) throw new JackinError('failed', `this version of jackin cannot install ${name}`);
   return runtime;
 };
 
@@ -152,7 +152,7 @@ export const ensureRuntimeVolume = async (engine: Engine, options: RuntimeVolume
   const wanted = (file: string): boolean => !isPty(file) || file === `pty-${arch}.node`;
   const files = (await filesBelow(capsuleDir)).filter((file) => file.kind === 'file' && wanted(file.path));
   if (!files.some((file) => isPty(file.path))) {
-    throw new JackinError('failed', `This installation has no terminal module for ${arch} containers (pty-${arch}.node in ${capsuleDir}).`);
+    throw new JackinError('failed', `this installation has no terminal module for ${arch} containers (pty-${arch}.node in ${capsuleDir})`);
   }
   const key = keyOf(LAYOUT, NODE_MAJOR, await directoryKey(capsuleDir, wanted));
   const name = `jackin-runtime-${key}-${arch}`;

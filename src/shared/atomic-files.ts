@@ -88,7 +88,7 @@ export const ensurePrivateDir = async (dir: string, options: WriteOptions = {}):
     return;
   }
   if (!found.isDirectory()) {
-    throw new JackinError('conflict', `${dir} is not a directory, and jackin follows no links there.`);
+    throw new JackinError('conflict', `${dir} is not a directory, and jackin follows no links there`);
   }
   if ((found.mode & 0o777) !== 0o700) await fs.chmod(dir, 0o700);
   const recipient = giveTo(owner);
@@ -154,13 +154,13 @@ export const isTemporaryName = (name: string): boolean => /^\..+\.[0-9a-f]{12}\.
 /** An error of the file system in words: what failed, and for a full disk what to do. */
 export const asDiskError = (error: unknown, action: string): unknown => {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
-    return new JackinError('disk.full', `${action} failed: there is no space left.`, {
-      hint: 'Free some disk space and start again; what was there before is unchanged.',
+    return new JackinError('disk.full', `${action} failed: there is no space left`, {
+      hint: 'free some disk space and start again; what was there before is unchanged',
       cause: error,
     });
   }
   if (error instanceof Error && 'syscall' in error) {
-    return new JackinError('failed', `${action} failed: ${error.message}.`, { cause: error });
+    return new JackinError('failed', `${action} failed: ${error.message}`, { cause: error });
   }
   return error;
 };

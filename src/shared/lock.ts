@@ -1,4 +1,5 @@
-import { open, readFile, unlink } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { link, open, readFile, unlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, JackinError, messageOf } from './errors.ts';
 import { currentOwner, isAlive, type Owner } from './owner.ts';
@@ -6,41 +7,78 @@ import { currentOwner, isAlive, type Owner } from './owner.ts';
 const POLL_MS = 20;
 const WAIT_MS = 10_000;
 
-const readOwner = async (file: string): Promise<Owner | undefined> => {
+/** Whoever a lock file names. Nobody, when it names none: only a power cut leaves such a file. */
+const ownerIn = (text: string): Owner | undefined => {
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as Owner;
+    const { pid, started, boot } = JSON.parse(text) as Partial<Owner>;
+    return typeof pid === 'number' && typeof started === 'string' && typeof boot === 'string' ? { pid, started, boot } : undefined;
   } catch {
-    // Just created and not written yet, or gone again: the next look tells.
     return undefined;
   }
 };
 
-/** Removes a lock that a process left behind when it died. A living owner's lock is never touched. */
-const breakStale = async (file: string): Promise<void> => {
-  const owner = await readOwner(file);
-  if (owner === undefined || isAlive(owner)) return;
-  // Two breakers may come here at once: only the one whose owner is still in the file may unlink it.
-  const again = await readOwner(file);
-  if (JSON.stringify(again) !== JSON.stringify(owner)) return;
+const isStale = (text: string): boolean => {
+  const owner = ownerIn(text);
+  return owner === undefined || !isAlive(owner);
+};
+
+/** The text of a lock; undefined when nobody holds it. */
+const read = async (file: string): Promise<string | undefined> => {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+};
+
+const removeIfThere = async (file: string): Promise<void> => {
   await unlink(file).catch((error: unknown) => {
     if (!isErrno(error, 'ENOENT')) throw error;
   });
 };
 
-const tryLock = async (file: string): Promise<boolean> => {
+const writeDraft = async (file: string): Promise<void> => {
+  const handle = await open(file, 'wx', 0o600);
   try {
-    const handle = await open(file, 'wx', 0o600);
-    try {
-      await handle.writeFile(JSON.stringify(currentOwner()));
-    } finally {
-      await handle.close();
-    }
+    await handle.writeFile(JSON.stringify(currentOwner()));
+  } finally {
+    await handle.close();
+  }
+};
+
+/** Takes the lock if nobody holds it. It appears with its owner in it, so that a crash leaves none that nobody can judge. */
+const tryLock = async (file: string): Promise<boolean> => {
+  const draft = `${file}.${process.pid}-${randomBytes(4).toString('hex')}`;
+  try {
+    await writeDraft(draft);
+    await link(draft, file);
     return true;
   } catch (error) {
     if (isErrno(error, 'EEXIST')) return false;
     throw new JackinError(isErrno(error, 'ENOSPC', 'EDQUOT') ? 'disk.full' : 'failed', `cannot create the lock ${file}: ${messageOf(error)}`, {
       cause: error,
     });
+  } finally {
+    await unlink(draft).catch(() => undefined);
+  }
+};
+
+/** Removes a lock that a process left behind when it died. A living owner's lock is never touched. */
+const breakStale = async (file: string): Promise<void> => {
+  const text = await read(file);
+  if (text === undefined || !isStale(text)) return;
+  // One at a time: of two who saw the same dead owner, the slower one would remove the lock of whoever came in between.
+  const guard = `${file}.breaking`;
+  if (!(await tryLock(guard))) {
+    const breaker = await read(guard);
+    if (breaker !== undefined && isStale(breaker)) await removeIfThere(guard);
+    return;
+  }
+  try {
+    if ((await read(file)) === text) await removeIfThere(file);
+  } finally {
+    await removeIfThere(guard);
   }
 };
 
@@ -52,7 +90,7 @@ export const withFileLock = async <T>(file: string, work: () => Promise<T>): Pro
   const deadline = Date.now() + WAIT_MS;
   while (!(await tryLock(file))) {
     if (Date.now() > deadline) {
-      const owner = await readOwner(file);
+      const owner = ownerIn((await read(file)) ?? '');
       throw new JackinError('conflict', `another jackin (pid ${owner?.pid ?? 'unknown'}) holds ${file}`, {
         hint: 'wait for it to end and run the command again',
       });

@@ -52,8 +52,8 @@ export const readTree = async (root: string, rules: TreeRules): Promise<Tree> =>
     last = next;
     await sleep(20 * attempt);
   }
-  throw new JackinError('failed', `${root} changes while it is read, ${MAX_TRIES} times in a row.`, {
-    hint: 'Wait until the agent on this machine has finished logging in, then start again.',
+  throw new JackinError('failed', `${root} changes while it is read, ${MAX_TRIES} times in a row`, {
+    hint: 'wait until the agent on this machine has finished logging in, then start again',
   });
 };
 
@@ -73,7 +73,7 @@ const readOnce = async (root: string, { wanted, owner }: TreeRules): Promise<Rea
   try {
     const { uid } = await handle.stat({ bigint: true });
     if (typeof owner === 'number' && uid !== BigInt(owner)) {
-      throw new JackinError('auth.missing', `${root} belongs to another user (uid ${uid}), so it is not read.`);
+      throw new JackinError('auth.missing', `${root} belongs to another user (uid ${uid}), so it is not read`);
     }
     await readDirectory(handle, root, '', { wanted, uid: owner === 'anyone' ? undefined : uid, reading });
   } finally {

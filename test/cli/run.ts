@@ -34,6 +34,8 @@ export interface RunOptions {
   cwd?: string;
   tty?: boolean;
   signal?: AbortSignal;
+  /** In place of what the sandbox would give. */
+  deps?: Partial<Deps>;
 }
 
 const sink = (tty: boolean): { stream: Writable & { isTTY?: boolean }; text: () => string } => {
@@ -86,6 +88,7 @@ export const makeSandbox = async (): Promise<Sandbox> => {
           : Promise.resolve(options.engine),
       signals: process,
       signal: options.signal ?? new AbortController().signal,
+      ...options.deps,
     };
     const code = await runCli(argv, deps);
     return { code, stdout: stdout.text(), stderr: stderr.text() };

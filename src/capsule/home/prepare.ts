@@ -29,6 +29,6 @@ export const prepareHome = async (request: SetupRequest, roots: HomeRoots, now: 
     }
     return { logins };
   } catch (error) {
-    throw asDiskError(error, `Setting up ${roots.home}`);
+    throw asDiskError(error, `setting up ${roots.home}`);
   }
 };

@@ -40,7 +40,7 @@ describe('connecting', () => {
     const env = { HOME: '/nonexistent', DOCKER_HOST: 'unix:///nonexistent/docker.sock' };
     await expect(connectEngine(env)).rejects.toMatchObject({
       code: 'engine.unreachable',
-      message: 'No container engine answers. Tried:\n  unix:///nonexistent/docker.sock (DOCKER_HOST): there is no such socket',
+      message: 'no container engine answers; tried:\n  unix:///nonexistent/docker.sock (DOCKER_HOST): there is no such socket',
       hint: expect.stringContaining('start Docker'),
     });
     await expect(connectEngine({ DOCKER_HOST: 'tcp://127.0.0.1:1' })).rejects.toThrow('nothing listens there');
@@ -62,7 +62,7 @@ describe('answers that are not what they should be', () => {
       'POST /networks/create': json(500, { message: 'write /var/lib/x: no space left on device' }),
     });
     await expect(engine.createVolume('v', {})).rejects.toMatchObject({ code: 'engine.failed', message: 'creating volume v: something broke' });
-    await expect(engine.createNetwork({ name: 'n', labels: {}, subnet: '10.0.0.0/28' })).rejects.toMatchObject({ code: 'disk.full', hint: expect.stringContaining('Free some space') });
+    await expect(engine.createNetwork({ name: 'n', labels: {}, subnet: '10.0.0.0/28' })).rejects.toMatchObject({ code: 'disk.full', hint: expect.stringContaining('free some space') });
   });
 
   test('a connection that breaks in the middle', async () => {

@@ -1,9 +1,33 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { withFileLock } from '../../../src/shared/lock.ts';
+
+/** Called before a file is removed, so that a test can let something happen in that moment. */
+const hooks = vi.hoisted(() => ({ beforeUnlink: (_file: string): Promise<void> => Promise.resolve(), full: false }));
+
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const actual = await importOriginal<typeof import('node:fs/promises')>();
+  return {
+    ...actual,
+    unlink: async (file: string) => {
+      await hooks.beforeUnlink(file);
+      await actual.unlink(file);
+    },
+    open: async (...args: Parameters<typeof actual.open>) => {
+      const handle = await actual.open(...args);
+      if (hooks.full) handle.writeFile = () => Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }));
+      return handle;
+    },
+  };
+});
+
+afterEach(() => {
+  hooks.beforeUnlink = () => Promise.resolve();
+  hooks.full = false;
+});
 
 const scratch = async () => {
   const root = await mkdtemp(path.join(tmpdir(), 'jackin-lock-'));
@@ -11,20 +35,37 @@ const scratch = async () => {
   return root;
 };
 
+const DEAD = JSON.stringify({ pid: 999_999_999, started: '', boot: 'another' });
+
+/** Work that notes how many were in it at once. */
+const crowd = () => {
+  let inside = 0;
+  const counted = { most: 0, began: 0 };
+  const work = async (milliseconds = 5): Promise<void> => {
+    counted.began += 1;
+    inside += 1;
+    counted.most = Math.max(counted.most, inside);
+    await sleep(milliseconds);
+    inside -= 1;
+  };
+  return { counted, work };
+};
+
 describe('a file lock', () => {
   it('lets one in at a time, and leaves nothing behind', async () => {
     const root = await scratch();
-    let inside = 0;
-    let most = 0;
-    const work = async () => {
-      inside += 1;
-      most = Math.max(most, inside);
-      await sleep(5);
-      inside -= 1;
-    };
+    const { counted, work } = crowd();
     await Promise.all(Array.from({ length: 10 }, () => withFileLock(path.join(root, 'lock'), work)));
-    expect(most).toBe(1);
+    expect(counted).toEqual({ most: 1, began: 10 });
     expect(await readdir(root)).toEqual([]);
+  });
+
+  it('names its owner from the first moment, to nobody else', async () => {
+    const file = path.join(await scratch(), 'lock');
+    await withFileLock(file, async () => {
+      expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ pid: process.pid });
+      expect((await stat(file)).mode & 0o777).toBe(0o600);
+    });
   });
 
   it('is given back when the work fails', async () => {
@@ -33,9 +74,52 @@ describe('a file lock', () => {
     expect(await withFileLock(file, () => Promise.resolve(1))).toBe(1);
   });
 
-  it('of a dead process is taken over', async () => {
-    const file = path.join(await scratch(), 'lock');
-    await writeFile(file, JSON.stringify({ pid: 999_999_999, started: '', boot: 'another' }));
+  it('is not taken on a full disk, and nothing of it stays', async () => {
+    const root = await scratch();
+    const file = path.join(root, 'lock');
+    hooks.full = true;
+    await expect(withFileLock(file, () => Promise.resolve(1))).rejects.toMatchObject({ code: 'disk.full' });
+    expect(await readdir(root)).toEqual([]);
+    hooks.full = false;
     expect(await withFileLock(file, () => Promise.resolve(1))).toBe(1);
+  });
+});
+
+describe('a lock of a dead process', () => {
+  it.each([
+    ['whole', DEAD],
+    ['cut off by a power failure', ''],
+    ['of some other form', '{"pid":"x"}'],
+    ['that says nothing', 'null'],
+  ])('is taken over: %s', async (_what, text) => {
+    const root = await scratch();
+    const file = path.join(root, 'lock');
+    await writeFile(file, text);
+    expect(await withFileLock(file, () => Promise.resolve(1))).toBe(1);
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('is taken over also when a process died in the middle of taking it over', async () => {
+    const root = await scratch();
+    const file = path.join(root, 'lock');
+    await writeFile(file, DEAD);
+    await writeFile(`${file}.breaking`, DEAD);
+    expect(await withFileLock(file, () => Promise.resolve(1))).toBe(1);
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('is taken over by one of many, however slow one of them is', async () => {
+    const file = path.join(await scratch(), 'lock');
+    const { counted, work } = crowd();
+    await writeFile(file, DEAD);
+    let slow = true;
+    // The first to remove the dead lock is held up until somebody else is at work, if anybody can be.
+    hooks.beforeUnlink = async (removed) => {
+      if (!slow || removed !== file) return;
+      slow = false;
+      for (let tries = 0; tries < 20 && counted.began === 0; tries += 1) await sleep(10);
+    };
+    await Promise.all(Array.from({ length: 4 }, () => withFileLock(file, () => work(100))));
+    expect(counted).toEqual({ most: 1, began: 4 });
   });
 });
