@@ -2,7 +2,7 @@ import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { KeyPath } from './document.ts';
 import type { ConfigFiles } from './files.ts';
-import { authLayers, decideOr, globalLayer, type Layer, type LayerView, lookUp, type Origin, workspaceLayer } from './layers.ts';
+import { authLayers, decideOr, describeOrigin, globalLayer, type Layer, type LayerView, lookUp, type Origin, workspaceLayer } from './layers.ts';
 import { didYouMean } from './nearest.ts';
 import { expandHome } from './paths.ts';
 import { envLayers } from './resolve-env.ts';
@@ -53,6 +53,8 @@ interface Question {
 const NOT_SET = 'not set';
 const plainText = (value: unknown): string => (value === null ? NOT_SET : JSON.stringify(value));
 
+const rolesText = (roles: string[]): string => (roles.length === 0 ? 'any role' : roles.join(', '));
+
 const ask = (key: string, layers: LayerView[], path: KeyPath, fallback: unknown = null): Question => ({
   key,
   layers,
@@ -80,12 +82,12 @@ const answer = ({ key, layers, path, fallback, show, text }: Question): Explanat
     if (asked.value === undefined) return { ...base, value: null, verdict: 'not set', text: '' };
     return { ...base, value: shown(asked.value), verdict: index === winner ? 'decided' : 'beaten', text: textOf(asked.value) };
   });
-  if (fallback !== null) {
-    const verdict = winner === -1 ? 'decided' : 'beaten';
-    chain.push({ layer: 'default', file: null, line: null, value: fallback, verdict, text: plainText(fallback) });
-  }
   const nobody = winner === -1;
-  return { key, value: nobody ? fallback : shown(value), text: nobody ? plainText(fallback) : textOf(value), origin, chain, note: null };
+  const fallbackText = fallback === null ? NOT_SET : text(fallback as never);
+  if (fallback !== null) {
+    chain.push({ layer: 'default', file: null, line: null, value: fallback, verdict: nobody ? 'decided' : 'beaten', text: fallbackText });
+  }
+  return { key, value: nobody ? fallback : shown(value), text: nobody ? fallbackText : textOf(value), origin, chain, note: null };
 };
 
 /** Layers of roles are not asked when there is no role. */
@@ -119,7 +121,7 @@ const questions = (files: ConfigFiles, { role, agent, home }: ExplainInput): Que
   const global = [globalLayer(files)];
   const auth = withRole(authLayers(files, role?.key ?? ''), role?.key);
   return [
-    ask('allowed_roles', workspace, ['allowed_roles'], []),
+    { ...ask('allowed_roles', workspace, ['allowed_roles'], []), text: rolesText },
     ask('default_role', workspace, ['default_role']),
     ask('last_role', workspace, ['last_role']),
     ask('default_agent', workspace, ['default_agent']),
@@ -133,6 +135,11 @@ const questions = (files: ConfigFiles, { role, agent, home }: ExplainInput): Que
     ...(role === undefined ? [] : [ask(`roles.${role.key}.trusted`, global, ['roles', role.key, 'trusted'], false)]),
     ...variableQuestions(files, role?.key),
   ];
+};
+
+const notAllowed = (role: string, allowed: Explanation): string | null => {
+  const roles = allowed.value as string[];
+  return roles.length === 0 || roles.includes(role) ? null : `allowed_roles does not name it (${describeOrigin(allowed.origin)}): a launch refuses it`;
 };
 
 /** A value that the command line may give, and a key of the workspace otherwise. */
@@ -175,9 +182,10 @@ export const explainAll = (files: ConfigFiles, input: ExplainInput): Explanation
   const byKey = (key: string) => answered.filter((explanation) => explanation.key === key);
   const given = input.role?.origin === 'command line' ? input.role.key : undefined;
   const mounts = resolveMounts(files, { role: input.role?.key ?? '', directory: input.directory, mounts: [], home: input.home });
+  const role = chosen('role', given, [...byKey('default_role'), ...byKey('last_role')], 'a load has to name one');
   return [
     explainWorkdir(files, input.directory),
-    chosen('role', given, [...byKey('default_role'), ...byKey('last_role')], 'a load has to name one'),
+    input.role === undefined ? role : { ...role, note: notAllowed(input.role.key, byKey('allowed_roles')[0]!) },
     chosen('agent', input.agent, byKey('default_agent'), 'the role decides: its only agent, else a load has to name one'),
     ...explainMounts(mounts),
     ...answered,

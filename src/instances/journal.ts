@@ -3,7 +3,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
 import type { Engine } from '../docker/engine.ts';
-import { writeFileAtomic } from '../shared/atomic-files.ts';
+import { asDiskError, createPrivateFile } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { isAlive } from '../shared/owner.ts';
 import { removeTree } from './remove-tree.ts';
@@ -22,15 +22,31 @@ export type JournalEntry = z.infer<typeof EntrySchema>;
 
 const entryFile = (paths: Paths, container: string): string => path.join(paths.journalDir, `${container}.json`);
 
-export const writeJournal = async (paths: Paths, entry: JournalEntry): Promise<void> => {
+/** Opens an entry. False when there is one of that name: the id is taken by a launch that goes on or has to be undone. */
+export const openJournal = async (paths: Paths, entry: JournalEntry): Promise<boolean> => {
   await mkdir(paths.journalDir, { recursive: true, mode: 0o700 });
-  await writeFileAtomic(entryFile(paths, entry.container), `${JSON.stringify(entry)}\n`);
+  try {
+    await createPrivateFile(entryFile(paths, entry.container), `${JSON.stringify(entry)}\n`);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false;
+    throw asDiskError(error, `writing the journal in ${paths.journalDir}`);
+  }
 };
 
 export const closeJournal = async (paths: Paths, container: string): Promise<void> => {
   await unlink(entryFile(paths, container)).catch((error: unknown) => {
     if (!isErrno(error, 'ENOENT')) throw error;
   });
+};
+
+/** Half an entry is being written now, or its writer died before it made anything: either way there is nothing to undo. */
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 };
 
 const readEntries = async (paths: Paths): Promise<JournalEntry[]> => {
@@ -44,7 +60,7 @@ const readEntries = async (paths: Paths): Promise<JournalEntry[]> => {
   const entries: JournalEntry[] = [];
   for (const name of names.filter((entry) => entry.endsWith('.json'))) {
     const file = path.join(paths.journalDir, name);
-    const parsed = EntrySchema.safeParse(JSON.parse(await readFile(file, 'utf8').catch(() => '{}')));
+    const parsed = EntrySchema.safeParse(parseJson(await readFile(file, 'utf8').catch(() => '')));
     // The file's name is what the launch claimed: an entry that names another container is not ours to act on.
     if (parsed.success && entryFile(paths, parsed.data.container) === file) entries.push(parsed.data);
   }

@@ -6,7 +6,7 @@ import { launchAttached, launchDetached, launchPiped, type SessionEnd } from '..
 import type { Engine } from '../docker/engine.ts';
 import { terminalSize } from '../docker/terminal.ts';
 import { ensureHomeId } from '../instances/home-id.ts';
-import { type JournalEntry, recoverJournal, undoLaunch, writeJournal, closeJournal } from '../instances/journal.ts';
+import { type JournalEntry, recoverJournal, undoLaunch, openJournal, closeJournal } from '../instances/journal.ts';
 import { type InstanceRecord, updateStatus, writeRecord } from '../instances/record.ts';
 import { instanceId } from '../plan/names.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
@@ -47,7 +47,7 @@ const claimInstance = async (planned: PlannedLaunch, deps: Deps): Promise<{ plan
       container,
       network: plan.container.networks[0]!,
     };
-    await writeJournal(planned.paths, entry);
+    if (!(await openJournal(planned.paths, entry))) continue;
     try {
       await mkdir(path.join(dataDir, container), { mode: 0o700 });
       return { plan, entry };
@@ -137,8 +137,12 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
   let standing = false;
   const commit = async (): Promise<void> => {
     standing = true;
-    await writeRecord(paths.dataDir, newRecord(plan, entry, prepared, deps.now()));
-    await closeJournal(paths, entry.container);
+    try {
+      await writeRecord(paths.dataDir, newRecord(plan, entry, prepared, deps.now()));
+    } finally {
+      // Whatever became of the record: the next command must not undo an instance in which an agent works.
+      await closeJournal(paths, entry.container);
+    }
   };
   try {
     await fillInstanceDir(path.join(paths.dataDir, entry.container), plan, changes);

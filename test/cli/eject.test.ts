@@ -172,6 +172,11 @@ describe('after a launch was killed', () => {
     expect(await states()).toEqual([container]);
   });
 
+  it('is not stopped by half an entry', async () => {
+    await sandbox.write('jackin/journal/jk-1aaaaaaa-x.json', '{"version":1,"own');
+    expect((await sandbox.run(['status'], { engine })).stdout).toBe('no instances\n');
+  });
+
   it('believes no entry that names another container than its file', async () => {
     await addInstance({ id: '1aaaaaaa' });
     await sandbox.write('jackin/journal/jk-evil.json', JSON.stringify({ version: 1, owner: { pid: 999_999_999, started: '1', boot: 'x' }, at: 'now', instance_id: '1aaaaaaa', container: 'jk-1aaaaaaa-x', network: 'n' }));

@@ -93,7 +93,7 @@ test('a full disk is told as one, other failures by what failed', () => {
   const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC', syscall: 'write' });
   expect(asDiskError(full, 'writing x')).toMatchObject({ code: 'disk.full', message: 'writing x failed: there is no space left' });
   const broken = Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO', syscall: 'write' });
-  expect(asDiskError(broken, 'writing x')).toMatchObject({ code: 'failed', message: 'Writing x failed: EIO: i/o error, write.' });
+  expect(asDiskError(broken, 'writing x')).toMatchObject({ code: 'failed', message: 'writing x failed: EIO: i/o error, write' });
   const bug = new TypeError('bug');
   expect(asDiskError(bug, 'writing x')).toBe(bug);
 });
