@@ -7,7 +7,7 @@ import { validateDocument } from '../../../src/config/validate.ts';
 const problemsOf = (text: string, schema: typeof ConfigSchema | typeof WorkspaceSchema = ConfigSchema): string[] => {
   const document = parseDocument('/c/config.toml', text);
   if (isProblem(document)) return [`${document.line}:${document.column} ${document.message}`];
-  const result = validateDocument(schema, document);
+  const result = validateDocument<unknown>(schema, document);
   return result.ok ? [] : result.problems.map(({ line, column, message }) => `${line}:${column} ${message}`);
 };
 
