@@ -1,4 +1,3 @@
-import { execa } from 'execa';
 import { describeOrigin } from '../config/layers.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -18,6 +17,7 @@ const opFailure = (error: unknown): string => {
 
 const readOp = async (reference: string, account: string | undefined, env: Env, signal: AbortSignal): Promise<string> => {
   const args = ['read', '--no-newline', ...(account === undefined ? [] : ['--account', account]), '--', reference];
+  const { execa } = await import('execa');
   const { stdout } = await execa('op', args, {
     timeout: OP_TIMEOUT_MS,
     stdin: 'ignore',

@@ -18,7 +18,7 @@ import { launchRequest, planHandoff } from './deliver.ts';
 import type { Deps } from './deps.ts';
 import { pullRepositories } from './git-pull.ts';
 import { fillInstanceDir } from './instance-dir.ts';
-import { instantiate, withId } from './instantiate.ts';
+import { makeNetwork, startContainer, withId } from './instantiate.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
 import { type Prepared, prepareEngine, wantedBy } from './prepare.ts';
 import { withContext } from './report-failure.ts';
@@ -131,10 +131,9 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
   const homeId = await ensureHomeId(paths);
   for (const container of await recoverJournal(engine, paths, homeId)) ui.say(`cleaned up ${container}: its launch had been killed`);
   for (const { repository, said } of await pullRepositories(planned.plan.git_pull, deps)) ui.say(`git        ${repository}: ${said}`);
-  const prepared = await prepareEngine(deps, paths, engine, wantedBy(planned.plan), ui.report);
-  const changes = await planHandoff(planned.plan, deps);
   const { plan, entry } = await claimInstance(planned, deps);
   let standing = false;
+  let prepared: Prepared;
   const commit = async (): Promise<void> => {
     standing = true;
     try {
@@ -145,9 +144,13 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
     }
   };
   try {
-    await fillInstanceDir(path.join(paths.dataDir, entry.container), plan, changes);
+    [prepared] = await together(
+      prepareEngine(deps, paths, engine, wantedBy(plan), ui.report),
+      makeNetwork(engine, plan, homeId, deps),
+      planHandoff(plan, deps).then((changes) => fillInstanceDir(path.join(paths.dataDir, entry.container), plan, changes)),
+    );
     deps.signal.throwIfAborted();
-    await instantiate(engine, plan, prepared, homeId, deps);
+    await startContainer(engine, plan, prepared, homeId);
     deps.signal.throwIfAborted();
     const end = await runSession(plan, requestFor(plan, values, ui), { engine, entry, prepared, commit }, ui, deps);
     if (end.kind === 'lost' && !standing) throw new JackinError('failed', `the container did not start: ${end.why}`);
@@ -159,6 +162,14 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
     await undoLaunch(engine, paths, homeId, entry);
     throw explained;
   }
+};
+
+/** All at once, as with Promise.all, but to the end of each: what is still being made cannot be taken back yet. */
+const together = async <T extends unknown[]>(...parts: { [K in keyof T]: Promise<T[K]> }): Promise<T> => {
+  const results = await Promise.allSettled(parts);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as T;
 };
 
 const requestFor = (plan: LaunchPlan, values: ReadonlyMap<string, Secret>, ui: Ui): LaunchRequest =>

@@ -59,18 +59,19 @@ const assertNetworksExist = async (engine: Engine, networks: string[]): Promise<
   }
 };
 
-/** Network and container of an instance, started; the capsule in it waits for its first frame. */
-export const instantiate = async (
-  engine: Engine,
-  plan: LaunchPlan,
-  prepared: Prepared,
-  homeId: string,
-  deps: Pick<Deps, 'randomBytes'>,
-): Promise<void> => {
+const ownLabels = (plan: LaunchPlan, homeId: string): Record<string, string> => ({ ...plan.container.labels, 'jackin.home': homeId });
+
+/** The instance's own network; those that it joins as well must be there already. */
+export const makeNetwork = async (engine: Engine, plan: LaunchPlan, homeId: string, deps: Pick<Deps, 'randomBytes'>): Promise<void> => {
   const [own, ...joined] = plan.container.networks as [string, ...string[]];
-  const labels = { ...plan.container.labels, 'jackin.home': homeId, 'jackin.image': prepared.image };
   await assertNetworksExist(engine, joined);
-  await createOwnNetwork(engine, { name: own, labels }, () => unitInterval(deps.randomBytes(4)));
+  await createOwnNetwork(engine, { name: own, labels: ownLabels(plan, homeId) }, () => unitInterval(deps.randomBytes(4)));
+};
+
+/** The container of an instance, started; the capsule in it waits for its first frame. */
+export const startContainer = async (engine: Engine, plan: LaunchPlan, prepared: Prepared, homeId: string): Promise<void> => {
+  const [, ...joined] = plan.container.networks;
+  const labels = { ...ownLabels(plan, homeId), 'jackin.image': prepared.image };
   const container = await engine.createContainer(containerSpec(plan, prepared, labels));
   for (const network of joined) await engine.connectNetwork(network, container);
   await engine.startContainer(container);
