@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { runCli } from './cli/program.ts';
 import type { Deps } from './launch/deps.ts';
+import { isErrno, messageOf } from './shared/errors.ts';
 
 const BUILD_VERSION = process.env.JACKIN_BUILD_VERSION ?? '0.0.0';
 
@@ -13,10 +14,33 @@ const abortOnSignals = (): AbortSignal => {
   return controller.signal;
 };
 
+/** What the system knows, or what stands for it where it knows nothing: then the command that needs it says so. */
+const orElse = (ask: () => string, fallback: string): string => {
+  try {
+    return ask();
+  } catch {
+    return fallback;
+  }
+};
+
+/**
+ * A stream that breaks (its reader is gone, its disk full) must not end this
+ * process in the middle of what it does. Tells what broke it first.
+ */
+const surviveErrors = (stream: NodeJS.WriteStream): (() => unknown) => {
+  let first: unknown;
+  stream.on('error', (error) => (first ??= error));
+  return () => first;
+};
+
+const outputTrouble = surviveErrors(process.stdout);
+surviveErrors(process.stderr);
+
 const deps: Deps = {
   env: process.env,
-  cwd: process.cwd(),
-  home: process.env.HOME || homedir(),
+  // A shell may stand in a directory that was removed: it is then told by its name.
+  cwd: orElse(() => process.cwd(), path.resolve('/', process.env.PWD ?? '')),
+  home: process.env.HOME || orElse(homedir, '/nonexistent'),
   uid: process.getuid?.() ?? 0,
   gid: process.getgid?.() ?? 0,
   stdin: process.stdin,
@@ -41,7 +65,23 @@ const flushed = (stream: NodeJS.WriteStream): Promise<void> =>
     stream.write('', () => resolve());
   });
 
-const code = await runCli(process.argv.slice(2), deps);
-await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+/** A result that nobody got is not a success, unless its reader did not want the rest, as `head` does. */
+const codeWithOutput = (code: number): number => {
+  const trouble = outputTrouble();
+  if (code !== 0 || trouble === undefined || isErrno(trouble, 'EPIPE')) return code;
+  process.stderr.write(`error: the result could not be written: ${messageOf(trouble)}\n`);
+  return 1;
+};
+
+// Nothing is left to wait for, and yet the command has not ended: without this, Node would end it without a word.
+process.once('beforeExit', () => {
+  process.stderr.write('error: unexpected: the command waits for something that will never come\nhint: this is a bug in jackin\n');
+  process.exit(1);
+});
+
+const ended = await runCli(process.argv.slice(2), deps);
+await flushed(process.stdout);
+const code = codeWithOutput(ended);
+await flushed(process.stderr);
 // Not only the exit code: the engine's end of a stream, or a terminal's input, would hold the process for a while longer.
 process.exit(code);

@@ -22,14 +22,14 @@ const print = (deps: Deps, format: Format, done: Instance[], verb: string): void
 const eject = async (selection: Selection, flags: { purge: boolean; format: Format }, deps: Deps): Promise<void> => {
   assertNamed(selection, 'eject');
   const { openInstances } = await import('../launch/open-instances.ts');
-  const { isPresent, ejectInstance, purgeInstance } = await import('../instances/lifecycle.ts');
+  const { isPresent, ejectInstance, deleteState } = await import('../instances/lifecycle.ts');
   const { selectInstances } = await import('../instances/find.ts');
   const { engine, paths, instances } = await openInstances(deps);
   const candidates = flags.purge ? instances : instances.filter(isPresent);
   const found = selectInstances(candidates, selection, 'eject');
   for (const instance of found) {
     await ejectInstance(engine, paths, instance, deps.now());
-    if (flags.purge) await purgeInstance(paths, { ...instance, engine: undefined });
+    if (flags.purge) await deleteState(paths, instance);
   }
   print(deps, flags.format, found, flags.purge ? 'Purged' : 'Ejected');
 };
@@ -37,11 +37,12 @@ const eject = async (selection: Selection, flags: { purge: boolean; format: Form
 const purge = async (selection: Selection, format: Format, deps: Deps): Promise<void> => {
   assertNamed(selection, 'purge');
   const { openInstances } = await import('../launch/open-instances.ts');
-  const { purgeInstance } = await import('../instances/lifecycle.ts');
+  const { assertEjected, deleteState } = await import('../instances/lifecycle.ts');
   const { selectInstances } = await import('../instances/find.ts');
   const { paths, instances } = await openInstances(deps);
   const found = selectInstances(instances, selection, 'purge');
-  for (const instance of found) await purgeInstance(paths, instance);
+  assertEjected(found);
+  for (const instance of found) await deleteState(paths, instance);
   print(deps, format, found, 'Purged');
 };
 

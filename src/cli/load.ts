@@ -12,7 +12,7 @@ import { JackinError } from '../shared/errors.ts';
 import { type Format, printResult, say } from './output.ts';
 import { collect, type Context, formatOption } from './options.ts';
 import { exitCodeOf, sayAfterwards } from './session-end.ts';
-import { confirmer, progressPrinter, terminalOf } from './person.ts';
+import { chooser, confirmer, progressPrinter, terminalOf } from './person.ts';
 
 const isPath = (text: string): boolean => /^[/.~]/.test(text);
 
@@ -93,6 +93,7 @@ const printExecuted = (executed: Executed, plan: LaunchPlan, answer: string | un
     agent: plan.agent.slug,
     agent_version: agentVersion,
     ...(end.kind === 'exited' ? { exit_code: end.code, origin: 'agent' } : {}),
+    ...(end.kind === 'lost' ? { exit_code: exitCodeOf(end), origin: 'jackin', lost: end.why } : {}),
     ...(answer === undefined ? {} : { output: answer }),
   };
   if (format === 'json') printResult(deps, format, data, () => '');
@@ -109,7 +110,7 @@ interface RunOptions {
 const runLoad = async (request: LoadRequest, { dryRun, format, input }: RunOptions, deps: Deps): Promise<number> => {
   const { launch, planLoad } = await import('../launch/load.ts');
   const { announcement, describePlan } = await import('../launch/announce.ts');
-  const planned = await planLoad(request, deps);
+  const planned = await planLoad(request, deps, input ? chooser(deps) : undefined);
   if (dryRun) {
     printResult(deps, format, planned.plan, () => describePlan(planned.plan));
     return 0;

@@ -1,4 +1,5 @@
-import { Option } from '@commander-js/extra-typings';
+import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { isRoleKey } from '../config/values.ts';
 import type { Deps } from '../launch/deps.ts';
 
 /** What every command gets: the outside world, what stood behind `--`, and where its exit code goes. */
@@ -11,3 +12,17 @@ export interface Context {
 export const formatOption = () => new Option('--format <format>', 'how to print the result').choices(['human', 'json'] as const).default('human' as const);
 
 export const collect = (value: string, previous: string[] | undefined): string[] => [...(previous ?? []), value];
+
+/** For commands without a question: accepted everywhere, so that scripts need not know which ones ask. */
+export const asksNothing = () => new Option('--no-input', 'never ask (this command asks nothing)');
+
+export const noInputOption = () => new Option('--no-input', 'never ask; a question without an answer is an error');
+
+export const parseRoleKey = (text: string): string => {
+  if (isRoleKey(text)) return text;
+  throw new InvalidArgumentError('A role is a name such as agent-smith or namespace/name.');
+};
+
+export const collectRoles = (value: string, previous: string[] | undefined): string[] => collect(parseRoleKey(value), previous);
+
+export const roleOption = (what: string) => new Option('--role <role>', what).argParser(parseRoleKey);

@@ -54,9 +54,9 @@ The agent's own code is passed through for --prompt and attached sessions.`,
   return program;
 };
 
-/** Splits at the first `--`: what follows is the agent's. */
+/** Splits a load at its first `--`: what follows is the agent's. Everywhere else it means that no options follow. */
 const splitArguments = (argv: string[]): { own: string[]; passed: string[] } => {
-  const at = argv.indexOf('--');
+  const at = argv[0] === 'load' ? argv.indexOf('--') : -1;
   return at === -1 ? { own: argv, passed: [] } : { own: argv.slice(0, at), passed: argv.slice(at + 1) };
 };
 
@@ -79,7 +79,11 @@ export const runCli = async (argv: string[], deps: Deps): Promise<number> => {
     return exitCode;
   } catch (error) {
     // commander has printed its own message; a request for help or the version is not a failure.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      if (wantedFormat(own) === 'json') reportError(deps, 'json', new JackinError('usage', error.message.replace(/^error: /, '')));
+      return 2;
+    }
     if (deps.signal.aborted && !(error instanceof JackinError && error.code !== 'interrupted')) {
       return reportError(deps, wantedFormat(own), new JackinError('interrupted', 'interrupted; what this command had started is undone'));
     }

@@ -74,6 +74,16 @@ const indexDocument = (text: string): KeyNode => {
   return root;
 };
 
+/** The index, or its root alone for a text that exhausts the stack of the parser that knows places. */
+const indexOrTop = (text: string): KeyNode => {
+  try {
+    return indexDocument(text);
+  } catch (error) {
+    if (error instanceof ParseError || error instanceof RangeError) return newNode({ line: 1, column: 1 });
+    throw error;
+  }
+};
+
 /** The parser's message without its code block; ours shows the line itself. */
 const firstLine = (message: string): string => (message.split('\n')[0] ?? message).replace(/^Invalid TOML document: /, '');
 
@@ -93,9 +103,6 @@ const makeProblem = (
 
 const syntaxProblem = (file: string, text: string, error: unknown): Problem => {
   if (error instanceof TomlError) return makeProblem(file, text, error, `not valid TOML: ${firstLine(error.message)}`, true);
-  if (error instanceof ParseError) {
-    return makeProblem(file, text, { line: error.lineNumber, column: error.column + 1 }, `not valid TOML: ${error.message}`, true);
-  }
   // Nesting that exhausts the parser's stack.
   if (error instanceof RangeError) return makeProblem(file, '', { line: 1, column: 1 }, 'nested too deeply to be read', true);
   throw error;
@@ -107,14 +114,15 @@ export const parseDocument = (file: string, text: string): TomlDocument | Proble
     return makeProblem(file, '', { line: 1, column: 1 }, `larger than ${MAX_TOML_BYTES} bytes`, true);
   }
   let value: Record<string, unknown>;
-  let root: KeyNode;
   try {
     value = parse(text);
-    root = indexDocument(text);
   } catch (error) {
     return syntaxProblem(file, text, error);
   }
+  let root: KeyNode | undefined;
   const locate = (path: KeyPath): Position => {
+    // Most documents are never asked for a place, and finding them takes longer than all the rest.
+    root ??= indexOrTop(text);
     let node = root;
     for (const name of path) {
       const child = node.children.get(name);

@@ -103,7 +103,7 @@ const variableLayers = (files: ConfigFiles, role: string | undefined): Record<'e
 
 const variableQuestions = (files: ConfigFiles, role: string | undefined): Question[] =>
   Object.entries(variableLayers(files, role)).flatMap(([prefix, layers]) => {
-    const names = layers.flatMap(({ document, prefix: table }) => Object.keys((lookUp(document?.value, table) ?? {}) as object));
+    const names = layers.flatMap(({ document, prefix: table }) => Object.keys(lookUp(document?.value, table) ?? {}));
     return [...new Set(names)].sort().map((name) => askEnv(prefix, layers, name));
   });
 
@@ -146,7 +146,7 @@ const notAllowed = (role: string, allowed: Explanation): string | null => {
 const chosen = (key: string, given: string | undefined, asked: Explanation[], note: string): Explanation => {
   const set = asked.flatMap(({ key: name, chain }) => chain.filter(({ value }) => value !== null).map((link) => ({ ...link, text: `${name} ${link.text}` })));
   const commandLine: ChainLink = {
-    layer: 'command line', file: null, line: null, value: given ?? null, text: given ?? '', verdict: given === undefined ? 'not set' : 'decided',
+    layer: 'command line', file: null, line: null, value: given ?? null, text: given === undefined ? '' : plainText(given), verdict: given === undefined ? 'not set' : 'decided',
   }; // prettier-ignore
   const chain = [commandLine, ...set.map((link, index): ChainLink => ({ ...link, verdict: given === undefined && index === 0 ? 'decided' : 'beaten' }))];
   const winner = chain.find(({ verdict }) => verdict === 'decided');

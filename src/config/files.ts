@@ -1,21 +1,26 @@
 import { constants } from 'node:fs';
-import { access, mkdir, open, readdir } from 'node:fs/promises';
-import path from 'node:path';
-import { TextDecoder } from 'node:util';
+import { access, open, readdir } from 'node:fs/promises';
+import { isDeepStrictEqual, TextDecoder } from 'node:util';
 import type * as z from 'zod';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { withFileLock } from '../shared/lock.ts';
 import { isProblem, MAX_TOML_BYTES, parseDocument, type TomlDocument } from './document.ts';
+import { copy } from './edit-values.ts';
+import { type FileKind, LEGACY, type Upgraded, upgradeDocument } from './migrate-steps.ts';
 import { didYouMean } from './nearest.ts';
 import { type Paths, workspaceFile } from './paths.ts';
 import { configError, type Problem } from './problems.ts';
-import { type ConfigToml, ConfigSchema, type WorkspaceToml, WorkspaceSchema } from './schema.ts';
+import { CONFIG_VERSION, type ConfigToml, ConfigSchema, type WorkspaceToml, WorkspaceSchema } from './schema.ts';
 import { validateDocument } from './validate.ts';
+import { isWorkspaceName } from './values.ts';
+import { isTaken, makeFolderOf, writeConfigFile } from './write.ts';
 
 /** A file that was read and found valid. */
 export interface LoadedFile<T> {
   document: TomlDocument;
   value: T;
+  /** Version of the text on disk, when it is not the newest. */
+  from?: string;
 }
 
 export interface ConfigFiles {
@@ -34,7 +39,7 @@ const readText = async (file: string): Promise<string | Problem | undefined> => 
       if (!stat.isFile()) return wholeFile(file, stat.isDirectory() ? 'is a directory' : 'is not a regular file');
       if (stat.size > MAX_TOML_BYTES) return wholeFile(file, `larger than ${MAX_TOML_BYTES} bytes`);
       const bytes = await handle.readFile();
-      return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     } finally {
       await handle.close();
     }
@@ -45,14 +50,62 @@ const readText = async (file: string): Promise<string | Problem | undefined> => 
   }
 };
 
-const loadFile = async <T>(file: string, schema: z.ZodType<T>): Promise<LoadedFile<T> | Problem[] | undefined> => {
+/** A file as the newest version would have it, and its text as it is. */
+export interface ReadFile extends Upgraded {
+  text: string;
+}
+
+/** Reads a file of any version. Undefined when there is none. Nothing is written: an older one is brought up in memory. */
+export const readUpgraded = async (file: string, kind: FileKind): Promise<ReadFile | Problem[] | undefined> => {
   const text = await readText(file);
   if (text === undefined) return undefined;
   if (typeof text !== 'string') return [text];
-  const document = parseDocument(file, text);
+  const document = parseDocument(file, text.replace(/^\uFEFF/, ''));
   if (isProblem(document)) return [document];
+  const upgraded = upgradeDocument(kind, document);
+  return Array.isArray(upgraded) ? upgraded : { ...upgraded, text };
+};
+
+const validated = <T>(schema: z.ZodType<T>, document: TomlDocument, from: string): LoadedFile<T> | Problem[] => {
   const result = validateDocument(schema, document);
-  return result.ok ? { document, value: result.value } : result.problems;
+  if (!result.ok) return result.problems;
+  return { document, value: result.value, ...(from !== CONFIG_VERSION && { from }) };
+};
+
+const validateRead = <T>(schema: z.ZodType<T>, read: ReadFile | Problem[] | undefined): LoadedFile<T> | Problem[] | undefined =>
+  read === undefined || Array.isArray(read) ? read : validated(schema, read.document, read.from);
+
+/** The workspaces that stand in an old config.toml. */
+const workspacesIn = (config: ReadFile | Problem[] | undefined): Map<string, TomlDocument> =>
+  config === undefined || Array.isArray(config) ? new Map() : config.workspaces;
+
+const loadWorkspace = async (
+  paths: Paths,
+  name: string,
+  inConfig: TomlDocument | undefined,
+): Promise<LoadedFile<WorkspaceToml> | Problem[] | undefined> => {
+  const file = workspaceFile(paths, name);
+  const read = await readUpgraded(file, 'workspace');
+  if (inConfig === undefined) return validateRead(WorkspaceSchema, read);
+  if (read === undefined) return validated(WorkspaceSchema, inConfig, LEGACY);
+  // A migration that was killed half-way leaves both, with the same content.
+  const isSame = !Array.isArray(read) && isDeepStrictEqual(copy(read.document.value), copy(inConfig.value));
+  return isSame ? validateRead(WorkspaceSchema, read) : [inConfig.problem([], `workspace "${name}" stands here and in ${file}: remove one of them`)];
+};
+
+/** Files that are open at the same time. */
+const AT_ONCE = 64;
+
+const loadWorkspaces = async (
+  paths: Paths,
+  names: string[],
+  inConfig: Map<string, TomlDocument>,
+): Promise<(LoadedFile<WorkspaceToml> | Problem[] | undefined)[]> => {
+  const results = [];
+  for (let at = 0; at < names.length; at += AT_ONCE) {
+    results.push(...(await Promise.all(names.slice(at, at + AT_ONCE).map((name) => loadWorkspace(paths, name, inConfig.get(name))))));
+  }
+  return results;
 };
 
 const assertNoProblems = (results: unknown[]): void => {
@@ -66,10 +119,6 @@ export const exists = (file: string): Promise<boolean> =>
     () => false,
   );
 
-/** A name that stays inside the workspaces folder and can be typed back from a listing. */
-export const isWorkspaceName = (name: string): boolean =>
-  /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(name) && !name.includes('..');
-
 export const assertWorkspaceName = (name: string): void => {
   if (isWorkspaceName(name)) return;
   const shown = JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
@@ -78,22 +127,27 @@ export const assertWorkspaceName = (name: string): void => {
   });
 };
 
-/** Names of the saved workspaces, sorted. */
-export const listWorkspaces = async (paths: Paths): Promise<string[]> => {
+const namesOfFiles = async (paths: Paths): Promise<string[]> => {
   try {
     const entries = await readdir(paths.workspacesDir);
     return entries
       .filter((entry) => entry.endsWith('.toml'))
       .map((entry) => entry.slice(0, -'.toml'.length))
-      .filter(isWorkspaceName)
-      .sort();
+      .filter(isWorkspaceName);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return [];
     throw new JackinError('failed', `cannot list ${paths.workspacesDir}: ${messageOf(error)}`, { cause: error });
   }
 };
 
-const unknownWorkspace = async (paths: Paths, name: string): Promise<JackinError> => {
+const namesOf = async (paths: Paths, inConfig: Map<string, TomlDocument>): Promise<string[]> =>
+  [...new Set([...(await namesOfFiles(paths)), ...inConfig.keys()])].sort();
+
+/** Names of the saved workspaces, sorted; those that stand in an old config.toml are among them. */
+export const listWorkspaces = async (paths: Paths): Promise<string[]> => namesOf(paths, workspacesIn(await readUpgraded(paths.configFile, 'config')));
+
+/** The error for a name that no workspace has, with the ones that there are. */
+export const unknownWorkspace = async (paths: Paths, name: string): Promise<JackinError> => {
   const known = await listWorkspaces(paths);
   const advice = didYouMean(name, known) || (known.length === 0 ? '' : `saved: ${known.slice(0, 10).join(', ')}`);
   return new JackinError('not-found', `there is no workspace "${name}" in ${paths.workspacesDir}`, {
@@ -103,14 +157,14 @@ const unknownWorkspace = async (paths: Paths, name: string): Promise<JackinError
 
 /**
  * Reads config.toml and, when named, one workspace file. All problems of both are
- * thrown at once; an invalid file never counts as an absent one.
+ * thrown at once; an invalid file never counts as an absent one. Older versions are
+ * read as what they would become.
  */
 export const readConfigFiles = async (paths: Paths, workspace?: string): Promise<ConfigFiles> => {
   if (workspace !== undefined) assertWorkspaceName(workspace);
-  const [globalResult, workspaceResult] = await Promise.all([
-    loadFile(paths.configFile, ConfigSchema),
-    workspace === undefined ? undefined : loadFile(workspaceFile(paths, workspace), WorkspaceSchema),
-  ]);
+  const config = await readUpgraded(paths.configFile, 'config');
+  const globalResult = validateRead(ConfigSchema, config);
+  const workspaceResult = workspace === undefined ? undefined : await loadWorkspace(paths, workspace, workspacesIn(config).get(workspace));
   assertNoProblems([globalResult, workspaceResult]);
   if (workspace !== undefined && workspaceResult === undefined) throw await unknownWorkspace(paths, workspace);
   return {
@@ -121,47 +175,35 @@ export const readConfigFiles = async (paths: Paths, workspace?: string): Promise
 
 /** Every saved workspace, by name. One invalid file fails the whole: it may be the one that is meant. */
 export const readAllWorkspaces = async (paths: Paths): Promise<Map<string, LoadedFile<WorkspaceToml>>> => {
-  const names = await listWorkspaces(paths);
-  const results = await Promise.all(names.map((name) => loadFile(workspaceFile(paths, name), WorkspaceSchema)));
+  const inConfig = workspacesIn(await readUpgraded(paths.configFile, 'config'));
+  const names = await namesOf(paths, inConfig);
+  const results = await loadWorkspaces(paths, names, inConfig);
   assertNoProblems(results);
   return new Map(names.flatMap((name, index) => (results[index] === undefined ? [] : [[name, results[index] as LoadedFile<WorkspaceToml>]])));
 };
 
 /** Reads every configuration file there is; the paths of those that were read. All problems are thrown at once. */
 export const validateAll = async (paths: Paths): Promise<string[]> => {
-  const names = await listWorkspaces(paths);
-  const results = await Promise.all([
-    loadFile(paths.configFile, ConfigSchema),
-    ...names.map((name) => loadFile(workspaceFile(paths, name), WorkspaceSchema)),
-  ]);
+  const config = await readUpgraded(paths.configFile, 'config');
+  const inConfig = workspacesIn(config);
+  const results = [validateRead(ConfigSchema, config), ...(await loadWorkspaces(paths, await namesOf(paths, inConfig), inConfig))];
   assertNoProblems(results);
-  return results.flatMap((result) => (result === undefined || Array.isArray(result) ? [] : result.document.file));
+  return [...new Set(results.flatMap((result) => (result === undefined || Array.isArray(result) ? [] : result.document.file)))];
 };
 
 /** Saves a new workspace file under the configuration lock. An existing one is never replaced. */
 export const createWorkspaceFile = async (paths: Paths, name: string, text: string): Promise<string> => {
   assertWorkspaceName(name);
   const file = workspaceFile(paths, name);
-  await mkdir(path.dirname(file), { recursive: true });
+  await makeFolderOf(paths.configLock);
   await withFileLock(paths.configLock, async () => {
-    try {
-      const handle = await open(file, 'wx', 0o644);
-      try {
-        await handle.writeFile(text);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-    } catch (error) {
-      if (isErrno(error, 'EEXIST')) {
-        throw new JackinError('conflict', `workspace "${name}" exists already: ${file}`, {
-          hint: 'choose another name, or edit that file',
-        });
-      }
-      throw new JackinError(isErrno(error, 'ENOSPC', 'EDQUOT') ? 'disk.full' : 'failed', `cannot write ${file}: ${messageOf(error)}`, {
-        cause: error,
+    const inConfig = workspacesIn(await readUpgraded(paths.configFile, 'config')).has(name);
+    if (inConfig || (await isTaken(file))) {
+      throw new JackinError('conflict', `workspace "${name}" exists already: ${inConfig ? paths.configFile : file}`, {
+        hint: 'choose another name, or edit that file',
       });
     }
+    await writeConfigFile(file, text);
   });
   return file;
 };

@@ -1,38 +1,37 @@
-import { JackinError } from '../shared/errors.ts';
 import { expandHome } from './paths.ts';
 import type { WorkspaceToml } from './schema.ts';
 import { contains } from './values.ts';
 
+type Workspaces = ReadonlyMap<string, { value: Pick<WorkspaceToml, 'workdir' | 'mounts'> }>;
+
 const depth = (path: string): number => path.split('/').filter(Boolean).length;
 
-/** How near a workspace is to a directory: the depth of its workdir or of the mount source that holds it. */
-const nearness = (workspace: WorkspaceToml, directory: string, home: string): number =>
-  Math.max(
-    workspace.workdir === directory ? depth(directory) : -1,
-    ...workspace.mounts
-      .map(({ src }) => expandHome(src, home))
-      .filter((source) => contains(source, directory))
-      .map(depth),
-  );
+/** The paths of this machine that the workspaces name, `~` expanded: those that may be links. */
+export const namedPaths = (workspaces: Workspaces, home: string): string[] => [
+  ...new Set([...workspaces.values()].flatMap(({ value }) => [value.workdir, ...value.mounts.map(({ src }) => expandHome(src, home))])),
+];
 
 /**
- * The saved workspace of a directory: its workdir equals it, or one of its mounts
- * holds it; the nearest wins. Undefined when none does; two equally near are an error.
+ * The saved workspaces of a directory: their workdir equals it, or one of their
+ * mounts holds it. Only the nearest: the deepest such path wins, and several
+ * names mean that they are equally near. `real` resolves links, of the directory as well.
  */
-export const workspaceOfDirectory = (
-  workspaces: ReadonlyMap<string, { value: WorkspaceToml }>,
+export const workspacesOfDirectory = (
+  workspaces: Workspaces,
   directory: string,
   home: string,
-): string | undefined => {
-  const scored = [...workspaces]
-    .map(([name, { value }]) => ({ name, near: nearness(value, directory, home) }))
-    .filter(({ near }) => near >= 0);
+  real: (path: string) => string = (path) => path,
+): string[] => {
+  const here = real(directory);
+  const nearness = ({ workdir, mounts }: Pick<WorkspaceToml, 'workdir' | 'mounts'>): number =>
+    Math.max(
+      real(workdir) === here ? depth(here) : -1,
+      ...mounts
+        .map(({ src }) => real(expandHome(src, home)))
+        .filter((source) => contains(source, here))
+        .map(depth),
+    );
+  const scored = [...workspaces].map(([name, { value }]) => ({ name, near: nearness(value) }));
   const best = Math.max(...scored.map(({ near }) => near));
-  const winners = scored.filter(({ near }) => near === best).map(({ name }) => name);
-  if (winners.length > 1) {
-    throw new JackinError('usage', `${directory} belongs to ${winners.length} workspaces that are equally near: ${winners.join(', ')}`, {
-      hint: `name the one you mean, as in \`jackin load <role> ${winners[0]}\`, or the directory, as in \`jackin load <role> .\``,
-    });
-  }
-  return winners[0];
+  return best < 0 ? [] : scored.filter(({ near }) => near === best).map(({ name }) => name);
 };

@@ -13,7 +13,13 @@ const version = z
       `version ${JSON.stringify(input)} is not one that this jackin understands (the newest it knows is ${CONFIG_VERSION}): update jackin`,
   })
   .optional()
-  .describe('Schema version of this file.');
+  .meta({ description: 'Schema version of this file. An older file is brought to the newest.', refused: 'versions newer than this jackin' });
+
+/*
+ * What a key says of itself stands beside it in `meta`: its description, its `default`
+ * (or in words what happens `otherwise`), and what is `refused`. The JSON Schemas and
+ * the reference pages are generated from it.
+ */
 
 /** Names that jackin sets itself in every container; an override would break what they promise. */
 const RESERVED_ENV = new Set([
@@ -35,6 +41,9 @@ const hostPath = z
   .refine((value) => (value.startsWith('/') || value === '~' || value.startsWith('~/')) && !value.includes('\0'), {
     error: 'expected an absolute path or one that starts with ~/: a relative one would depend on where jackin is run',
   });
+
+/** Said of every path of the host. */
+const RELATIVE = 'relative paths: they would depend on where jackin is run';
 
 const containerPath = z.string().refine(isContainerPath, {
   error: 'expected an absolute container path without "." or ".."',
@@ -63,8 +72,16 @@ const agentBlock = (slug: AgentSlug) => {
               : `expected one of ${modes.map((mode) => `"${mode}"`).join(', ')}`,
         })
         .optional()
-        .describe(modes.map((mode) => `${mode}: ${MODE_TEXT[mode]}`).join('; ')),
-      sync_source_dir: hostPath.optional().describe(`Directory that holds the ${name} login to copy, instead of the agent's own.`),
+        .meta({
+          description: `${modes.map((mode) => `${mode}: ${MODE_TEXT[mode]}`).join('; ')}.`,
+          default: 'sync',
+          ...(modes.includes('oauth_token') ? {} : { refused: '`oauth_token`, which is Claude’s alone' }),
+        }),
+      sync_source_dir: hostPath.optional().meta({
+        description: `Directory that holds the ${name} login to copy.`,
+        otherwise: 'the agent’s own',
+        refused: RELATIVE,
+      }),
     })
     .optional()
     .describe(`How the ${name} login reaches the container.`);
@@ -84,31 +101,39 @@ const envName = z.string().superRefine((name, context) => {
 });
 
 const opReference = z.strictObject({
-  op: z.string().startsWith('op://').describe('1Password reference.'),
+  op: z.string().startsWith('op://').meta({ description: '1Password reference.', refused: 'anything that does not begin with `op://`' }),
   path: z.string().optional().describe('What the reference points at, for people.'),
-  account: z.string().optional().describe('1Password account to read from.'),
+  account: z.string().optional().meta({ description: '1Password account to read from.', otherwise: 'the one that `op` is signed in to' }),
 });
 
 const env = z
-  .record(envName, z.union([z.string(), opReference], { error: 'expected a text or { op = "op://…" }' }))
+  .record(
+    envName,
+    z
+      .union([z.string(), opReference], { error: 'expected a text or { op = "op://…" }' })
+      .describe('One variable: "$NAME" and "${NAME}" as a whole mean the host’s, "op://…" is read from 1Password, anything else is itself.'),
+  )
   .optional()
-  .describe('Variables for the agent: a literal, $NAME of the host, or an op:// reference. Values reach the agent process only.');
+  .meta({
+    description: 'Variables for the agent. Their values reach the agent process only.',
+    refused: 'names that jackin sets itself (`JACKIN_…`, `DOCKER_HOST`, `HOME`, `LD_PRELOAD` and their like)',
+  });
 
 const githubBlock = z
   .strictObject({
     auth_forward: z
       .enum(['sync', 'token', 'ignore'])
       .optional()
-      .describe('sync: uses the login of the host’s gh; token: uses GH_TOKEN of [github.env]; ignore: forwards nothing'),
+      .meta({ description: 'sync: uses the login of the host’s gh; token: uses GH_TOKEN of [github.env]; ignore: forwards nothing.', default: 'sync' }),
     env,
   })
   .optional()
   .describe('How GitHub access reaches the container. It has no agent dimension: every agent shares it.');
 
 const mountPlace = {
-  src: hostPath.describe('Host path.'),
-  dst: containerPath.describe('Container path.'),
-  readonly: z.boolean().optional().describe('Whether the container may only read. Default false.'),
+  src: hostPath.meta({ description: 'Host path.', refused: RELATIVE }),
+  dst: containerPath.meta({ description: 'Container path.', refused: 'relative paths, `.` and `..`' }),
+  readonly: z.boolean().optional().meta({ description: 'Whether the container may only read.', default: false }),
 };
 
 export const ISOLATIONS = ['shared', 'worktree', 'clone'] as const;
@@ -118,12 +143,18 @@ const mount = z.strictObject({
   isolation: z
     .enum(ISOLATIONS)
     .optional()
-    .describe('shared (default): the container works on the very same files; worktree, clone: on a copy of the repository.'),
+    .meta({
+      description: 'shared: the container works on the very same files; worktree, clone: on a copy of the repository. Every save writes it out.',
+      default: 'shared',
+    }),
 });
 
 const globalMount = z.strictObject({
   ...mountPlace,
-  isolation: z.never({ error: 'a global mount has no isolation: it belongs to the mounts of a workspace' }).optional(),
+  isolation: z
+    .never({ error: 'a global mount has no isolation: it belongs to the mounts of a workspace' })
+    .optional()
+    .meta({ description: 'Not for global mounts: it belongs to the mounts of a workspace.', refused: 'any value' }),
 });
 
 /** Names in a table of mounts, and scopes: a role, or every role of a namespace. */
@@ -134,15 +165,18 @@ const docker = z
     mounts: z
       .record(mountName, z.union([globalMount, z.record(mountName, globalMount)]))
       .optional()
-      .describe('Mounts for every workspace, by name; below a scope such as "chainargos/*" only for the roles that it matches.'),
+      .meta({
+        description: 'Mounts for every workspace, by name; below a scope such as "chainargos/*" only for the roles that it matches.',
+        refused: 'an `isolation`',
+      }),
   })
   .optional()
   .describe('What every container gets.');
 
 const git = z
   .strictObject({
-    coauthor_trailer: z.boolean().optional().describe('Adds a Co-authored-by line for the agent to every commit. Default false.'),
-    dco: z.boolean().optional().describe('Adds a Signed-off-by line to every commit. Default false.'),
+    coauthor_trailer: z.boolean().optional().meta({ description: 'Adds a Co-authored-by line for the agent to every commit.', default: false }),
+    dco: z.boolean().optional().meta({ description: 'Adds a Signed-off-by line to every commit.', default: false }),
   })
   .optional()
   .describe('Trailers of commits that agents make.');
@@ -157,7 +191,16 @@ const agentVersions = z
     Object.fromEntries(
       AGENT_SLUGS.map((slug) => [
         slug,
-        z.strictObject({ version: z.string().regex(/^\d[\w.+-]{0,63}$/, 'expected an exact version such as 2.1.0').optional().describe('Exact version to install.') }).optional(),
+        z
+          .strictObject({
+            version: z
+              .string()
+              .regex(/^\d[\w.+-]{0,63}$/, 'expected an exact version such as 2.1.0')
+              .optional()
+              .meta({ description: 'Exact version to install.', otherwise: 'the newest that is cached, else the newest there is', refused: 'ranges and tags such as `latest`' }),
+          })
+          .optional()
+          .describe(`Version of ${AGENTS[slug].name}.`),
       ]),
     ) as Record<AgentSlug, z.ZodOptional<z.ZodObject<{ version: z.ZodOptional<z.ZodString> }, z.core.$strict>>>,
   )
@@ -175,8 +218,8 @@ export const ConfigSchema = z.strictObject({
     .record(
       roleKey,
       z.strictObject({
-        git: gitUrl.optional().describe('Where the role comes from.'),
-        trusted: z.boolean().optional().describe('Whether its Dockerfile may be built and run. Default false.'),
+        git: gitUrl.optional().meta({ description: 'Where the role comes from.', refused: 'URLs that run a program (`ext::`), that hold a login, `file://` and `git://`' }),
+        trusted: z.boolean().optional().meta({ description: 'Whether its Dockerfile may be built and run.', default: false }),
         env,
       }),
     )
@@ -188,18 +231,18 @@ export const ConfigSchema = z.strictObject({
 export const WorkspaceSchema = z
   .strictObject({
     version,
-    workdir: containerPath.describe('Container path in which the agent starts.'),
+    workdir: containerPath.meta({ description: 'Container path in which the agent starts.', refused: 'relative paths, and a place outside of every mount' }),
     mounts: z
       .array(mount)
       .min(1, 'at least one mount is needed: without one the container sees none of your files')
-      .describe('What the container sees of the host.'),
-    allowed_roles: z.array(roleKey).optional().describe('Roles that may run here. Empty or left out: any.'),
-    default_role: roleKey.optional().describe('Role for a load that names none.'),
-    default_agent: z.enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]]).optional().describe('Agent for a load that names none.'),
+      .meta({ description: 'What the container sees of the host.', refused: 'an empty list, and two mounts on one destination' }),
+    allowed_roles: z.array(roleKey).optional().meta({ description: 'Roles that may run here.', otherwise: 'any role' }),
+    default_role: roleKey.optional().meta({ description: 'Role for a load that names none.', otherwise: '`last_role`', refused: 'a role that `allowed_roles` does not list' }),
+    default_agent: z.enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]]).optional().meta({ description: 'Agent for a load that names none.', otherwise: 'the only agent of the role' }),
     last_role: roleKey.optional().describe('Role that was used last; jackin writes it. For a load that names none where there is no default_role.'),
-    git_pull_on_entry: z.boolean().optional().describe('Pulls every mounted git repository on the host before the container starts. Default false.'),
+    git_pull_on_entry: z.boolean().optional().meta({ description: 'Pulls every mounted git repository on the host before the container starts. Left out when it is false.', default: false }),
     keep_awake: z
-      .strictObject({ enabled: z.boolean().optional().describe('Default false.') })
+      .strictObject({ enabled: z.boolean().optional().meta({ description: 'Whether to keep the host awake.', default: false }) })
       .optional()
       .describe('Keeps the host awake while an agent runs here: macOS only, without effect elsewhere.'),
     ...agentBlocks,

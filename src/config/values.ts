@@ -4,6 +4,10 @@
 const ROLE_KEY = /^(?!jk-)[a-z0-9][a-z0-9-]{0,63}(\/[a-z0-9][a-z0-9-]{0,63})?$/;
 export const isRoleKey = (value: string): boolean => ROLE_KEY.test(value);
 
+/** A name that stays inside the workspaces folder and can be typed back from a listing. */
+export const isWorkspaceName = (name: string): boolean =>
+  /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(name) && !name.includes('..');
+
 const hasDots = (value: string): boolean => value.split('/').some((part) => part === '.' || part === '..');
 
 /** Absolute, without a part that leads somewhere else. */

@@ -1,15 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { link, readFile, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
-import { isErrno } from '../shared/errors.ts';
+import { asDiskError, createPrivateFile, ensureDir } from '../shared/atomic-files.ts';
+import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 
 const read = async (file: string): Promise<string | undefined> => {
   try {
     return (await readFile(file, 'utf8')).trim() || undefined;
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
-    throw error;
+    throw new JackinError('failed', `cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
 };
 
@@ -21,15 +22,15 @@ const read = async (file: string): Promise<string | undefined> => {
 export const ensureHomeId = async (paths: Paths): Promise<string> => {
   const existing = await read(paths.homeIdFile);
   if (existing !== undefined) return existing;
-  await mkdir(path.dirname(paths.homeIdFile), { recursive: true, mode: 0o700 });
   const draft = `${paths.homeIdFile}.${process.pid}.${randomUUID()}`;
-  await writeFile(draft, `${randomUUID()}\n`, { flag: 'wx', mode: 0o600 });
   try {
+    await ensureDir(path.dirname(paths.homeIdFile));
+    await createPrivateFile(draft, `${randomUUID()}\n`);
     await link(draft, paths.homeIdFile);
   } catch (error) {
-    if (!isErrno(error, 'EEXIST')) throw error;
+    if (!isErrno(error, 'EEXIST')) throw asDiskError(error, `writing ${paths.homeIdFile}`);
   } finally {
-    await unlink(draft);
+    await unlink(draft).catch(() => undefined);
   }
   return (await read(paths.homeIdFile))!;
 };

@@ -1,12 +1,12 @@
-import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { readdir, readFile, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
 import type { Engine } from '../docker/engine.ts';
-import { asDiskError, createPrivateFile } from '../shared/atomic-files.ts';
+import { asDiskError, createPrivateFile, ensureDir } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { isAlive } from '../shared/owner.ts';
-import { removeTree } from './remove-tree.ts';
+import { finishRemovals, removeTree } from './remove-tree.ts';
 
 /** What a launch is about to make. Written before the first of it exists, removed when the instance stands. */
 const EntrySchema = z.strictObject({
@@ -24,8 +24,8 @@ const entryFile = (paths: Paths, container: string): string => path.join(paths.j
 
 /** Opens an entry. False when there is one of that name: the id is taken by a launch that goes on or has to be undone. */
 export const openJournal = async (paths: Paths, entry: JournalEntry): Promise<boolean> => {
-  await mkdir(paths.journalDir, { recursive: true, mode: 0o700 });
   try {
+    await ensureDir(paths.journalDir);
     await createPrivateFile(entryFile(paths, entry.container), `${JSON.stringify(entry)}\n`);
     return true;
   } catch (error) {
@@ -80,8 +80,9 @@ export const undoLaunch = async (engine: Engine, paths: Paths, homeId: string, e
 };
 
 /**
- * Undoes the launches whose process died before the instance stood. What a living
- * process is making is left alone. Returns the names of the containers undone.
+ * Undoes the launches whose process died before the instance stood, and finishes
+ * removals that were cut short. What a living process is making is left alone.
+ * Returns the names of the containers undone.
  */
 export const recoverJournal = async (engine: Engine, paths: Paths, homeId: string): Promise<string[]> => {
   const undone: string[] = [];
@@ -90,6 +91,6 @@ export const recoverJournal = async (engine: Engine, paths: Paths, homeId: strin
     await undoLaunch(engine, paths, homeId, entry);
     undone.push(entry.container);
   }
+  await finishRemovals(paths.dataDir);
   return undone;
 };
-

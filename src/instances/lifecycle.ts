@@ -22,12 +22,16 @@ export const ejectInstance = async (engine: Engine, paths: Paths, instance: Inst
   await updateStatus(paths.dataDir, instance.container, 'restore_available', now);
 };
 
-/** Deletes the state for good. Refused while the container exists: its home would vanish under it. */
-export const purgeInstance = async (paths: Paths, instance: Instance): Promise<void> => {
-  if (instance.engine !== undefined) {
-    throw new JackinError('conflict', `${instance.container} still exists (${instance.engine.running ? 'running' : 'stopped'})`, {
-      hint: `run \`jackin eject ${instance.id}\` first, or \`jackin eject ${instance.id} --purge\` for both`,
-    });
-  }
-  await removeTree(path.join(paths.dataDir, instance.container));
+/** Deletes the state for good. The container must be gone: see {@link assertEjected}. */
+export const deleteState = (paths: Paths, { container }: Instance): Promise<void> => removeTree(path.join(paths.dataDir, container));
+
+/** State is deleted only when no container exists: its home would vanish under it. */
+export const assertEjected = (instances: Instance[]): void => {
+  const standing = instances.filter(({ engine }) => engine !== undefined);
+  if (standing.length === 0) return;
+  const [{ id }] = standing as [Instance];
+  const listed = standing.map(({ container, engine }) => `${container} still exists (${engine?.running ? 'running' : 'stopped'})`);
+  throw new JackinError('conflict', listed.join('\n'), {
+    hint: `run \`jackin eject ${id}\` first, or \`jackin eject ${id} --purge\` for both; nothing was deleted`,
+  });
 };

@@ -2,6 +2,9 @@ import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import { describeOrigin, type Origin } from '../config/layers.ts';
 import type { LaunchPlan, PlannedAuth } from '../plan/plan.ts';
 
+/** A directory's name may hold a line break: it could forge a line of what a person is told. */
+const oneLine = (text: string): string => text.replaceAll(/\p{Cc}/gu, '\ufffd');
+
 const clock = (iso: string): string => iso.replace(/:\d\d(\.\d+)?Z$/, 'Z').replace('T', ' ');
 
 const validity = (login: NonNullable<PlannedAuth['login']>): string => {
@@ -60,7 +63,7 @@ export const announcement = (plan: LaunchPlan): string[] => {
     ...user,
     ...(plan.env.length === 0 ? [] : [`env        ${envSummary(plan)}`]),
     ...plan.warnings.map((warning) => `note       ${warning}`),
-  ];
+  ].map(oneLine);
 };
 
 const envSummary = ({ env }: LaunchPlan): string => {
@@ -84,5 +87,5 @@ export const describePlan = (plan: LaunchPlan): string => {
     'mounts',
     ...mounts,
     ...plan.consents.map(({ path, why, given }) => `consent    ${path}: ${why} (${given ? 'given' : 'needed'})`),
-  ].join('\n');
+  ].map(oneLine).join('\n');
 };

@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { readEnvValues } from '../auth/env-values.ts';
+import type { HandoffChange } from '../auth/handoff.ts';
 import type { LaunchRequest } from '../capsule/protocol.ts';
 import { launchAttached, launchDetached, launchPiped, type SessionEnd } from '../docker/attach.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -10,7 +10,8 @@ import { type JournalEntry, recoverJournal, undoLaunch, openJournal, closeJourna
 import { type InstanceRecord, updateStatus, writeRecord } from '../instances/record.ts';
 import { instanceId } from '../plan/names.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
-import { isErrno, JackinError } from '../shared/errors.ts';
+import { asDiskError, createPrivateDir, ensureDir } from '../shared/atomic-files.ts';
+import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { currentOwner } from '../shared/owner.ts';
 import type { Secret } from '../shared/secret.ts';
 import { connectCapsule } from './connect-capsule.ts';
@@ -34,7 +35,10 @@ export interface Executed {
 /** Draws ids until one is free: the directory of the instance is the claim. */
 const claimInstance = async (planned: PlannedLaunch, deps: Deps): Promise<{ plan: LaunchPlan; entry: JournalEntry }> => {
   const { dataDir } = planned.paths;
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const inWords = (error: unknown): never => {
+    throw asDiskError(error, `making a state directory in ${dataDir}`);
+  };
+  await ensureDir(dataDir).catch(inWords);
   for (;;) {
     const id = instanceId(deps.randomBytes(8));
     const plan = withId(planned.plan, id);
@@ -49,11 +53,11 @@ const claimInstance = async (planned: PlannedLaunch, deps: Deps): Promise<{ plan
     };
     if (!(await openJournal(planned.paths, entry))) continue;
     try {
-      await mkdir(path.join(dataDir, container), { mode: 0o700 });
+      await createPrivateDir(path.join(dataDir, container));
       return { plan, entry };
     } catch (error) {
       await closeJournal(planned.paths, container);
-      if (!isErrno(error, 'EEXIST')) throw error;
+      if (!isErrno(error, 'EEXIST')) inWords(error);
     }
   }
 };
@@ -119,6 +123,19 @@ const recordEnd = async (planned: PlannedLaunch, entry: JournalEntry, end: Sessi
   await updateStatus(planned.paths.dataDir, entry.container, end.code === 0 ? 'clean_exited' : 'crashed', now);
 };
 
+/** Takes back what a launch had made. When that fails as well, what went wrong first is still what a person must hear. */
+const takeBack = async (undo: () => Promise<void>, error: unknown): Promise<unknown> => {
+  try {
+    await undo();
+    return error;
+  } catch (failure) {
+    const known = error instanceof JackinError ? error : undefined;
+    const code = known === undefined || known.code === 'interrupted' ? 'failed' : known.code;
+    const message = `${messageOf(error)}\nwhat this launch had made is still there (${messageOf(failure)}); the next jackin command takes it back`;
+    return new JackinError(code, message, { ...(known?.hint === undefined ? {} : { hint: known.hint }), cause: error });
+  }
+};
+
 /**
  * Executes a plan: image and volumes, state, network, container, session. Until
  * the session runs, anything that goes wrong (Ctrl-C included) takes back what was
@@ -136,33 +153,41 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
   let prepared: Prepared;
   const commit = async (): Promise<void> => {
     standing = true;
-    try {
-      await writeRecord(paths.dataDir, newRecord(plan, entry, prepared, deps.now()));
-    } finally {
-      // Whatever became of the record: the next command must not undo an instance in which an agent works.
-      await closeJournal(paths, entry.container);
-    }
+    // The agent works already: a full disk here is told, and stops neither it nor the journal, which would let the next command undo it.
+    const told = tellTrouble(`${entry.instance_id} runs, but cannot be recorded`, ui);
+    await writeRecord(paths.dataDir, newRecord(plan, entry, prepared, deps.now())).catch(told);
+    await closeJournal(paths, entry.container).catch(told);
   };
   try {
     [prepared] = await together(
       prepareEngine(deps, paths, engine, wantedBy(plan), ui.report),
       makeNetwork(engine, plan, homeId, deps),
-      planHandoff(plan, deps).then((changes) => fillInstanceDir(path.join(paths.dataDir, entry.container), plan, changes)),
+      planHandoff(plan, deps).then((changes) => fillState(path.join(paths.dataDir, entry.container), plan, changes)),
     );
     deps.signal.throwIfAborted();
     await startContainer(engine, plan, prepared, homeId);
     deps.signal.throwIfAborted();
     const end = await runSession(plan, requestFor(plan, values, ui), { engine, entry, prepared, commit }, ui, deps);
     if (end.kind === 'lost' && !standing) throw new JackinError('failed', `the container did not start: ${end.why}`);
-    await recordEnd(planned, entry, end, deps.now());
+    await recordEnd(planned, entry, end, deps.now()).catch(tellTrouble('how the session ended cannot be recorded', ui));
     return { instanceId: entry.instance_id, container: entry.container, network: entry.network, agentVersion: prepared.agentVolume.version, end };
   } catch (error) {
     if (standing) throw error;
     const explained = await withContext(engine, entry.container, error);
-    await undoLaunch(engine, paths, homeId, entry);
-    throw explained;
+    throw await takeBack(() => undoLaunch(engine, paths, homeId, entry), explained);
   }
 };
+
+const fillState = (directory: string, plan: LaunchPlan, changes: HandoffChange[]): Promise<void> =>
+  fillInstanceDir(directory, plan, changes).catch((error: unknown) => {
+    throw asDiskError(error, `writing the state of the instance in ${directory}`);
+  });
+
+/** For what must not end a session that runs. */
+const tellTrouble =
+  (what: string, ui: Ui) =>
+  (error: unknown): void =>
+    ui.say(`note       ${what}: ${messageOf(error)}`);
 
 /** All at once, as with Promise.all, but to the end of each: what is still being made cannot be taken back yet. */
 const together = async <T extends unknown[]>(...parts: { [K in keyof T]: Promise<T[K]> }): Promise<T> => {

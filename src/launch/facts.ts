@@ -22,6 +22,9 @@ const lookAtMount = async ({ source }: MountEntry): Promise<MountFacts> => {
   return { source, real, kind: real === undefined ? 'missing' : await kindOf(real) };
 };
 
+/** Where links lead to; a place that is not there yet is where its name says. */
+const realOr = (place: string): Promise<string> => realpath(place).catch(() => place);
+
 /** The host side of the workdir. A workdir above every mount has none. */
 const lookAtWorkdir = async (config: ResolvedConfig): Promise<Facts['workdir']> => {
   const { workdir } = config.workspace;
@@ -31,7 +34,8 @@ const lookAtWorkdir = async (config: ResolvedConfig): Promise<Facts['workdir']> 
   if (mount === undefined) return null;
   const place = path.join(mount.source, path.relative(mount.target, workdir));
   const info = await stat(place).catch(() => undefined);
-  return info === undefined ? { missing: place } : { owner: { uid: info.uid, gid: info.gid } };
+  if (info === undefined) return { missing: place };
+  return info.isDirectory() ? { owner: { uid: info.uid, gid: info.gid } } : { noDirectory: place };
 };
 
 const inspectLogins = async (config: ResolvedConfig, role: RoleFacts, deps: Deps, now: Date): Promise<Facts['logins']> => {
@@ -57,12 +61,14 @@ export const imageFacts = async ({ env, packageRoot }: Deps, role: RoleFacts): P
 export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConfig, role: RoleFacts): Promise<Facts> => {
   const now = deps.now();
   const operator = { uid: deps.uid, gid: deps.gid };
-  const [logins, mounts, workdir, jackinHome] = await Promise.all([
+  const [logins, mounts, workdir, jackinHome, configDir, operatorHome] = await Promise.all([
     inspectLogins(config, role, deps, now),
     Promise.all(config.mounts.map(lookAtMount)),
     lookAtWorkdir(config),
     // A mount is judged by its real path, so the places it is compared with must be real paths as well.
-    realpath(paths.jackinHome).catch(() => paths.jackinHome),
+    realOr(paths.jackinHome),
+    realOr(path.dirname(paths.configFile)),
+    realOr(deps.home),
   ]);
   return {
     role,
@@ -71,7 +77,7 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
     mounts,
     operator,
     workdir,
-    paths: { jackinHome, dataDir: paths.dataDir, operatorHome: await realpath(deps.home).catch(() => deps.home) },
+    paths: { jackinHome, configDir, dataDir: paths.dataDir, operatorHome },
     image: await imageFacts(deps, role),
     now: now.toISOString(),
   };

@@ -1,9 +1,10 @@
-import { chown, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { linkHandoffNames, provisionHandoff } from '../auth/handoff.ts';
 import type { HandoffChange } from '../auth/handoff.ts';
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
+import { createPrivateDir, ensurePrivateDir } from '../shared/atomic-files.ts';
 
 /** Names that Debian programs look for; without them `ls -l` and many tools show bare numbers. */
 const SYSTEM_USERS = [
@@ -36,10 +37,14 @@ const makeOwned = async (root: string, relative: string, owner: { uid: number; g
   let current = root;
   for (const part of relative.split('/')) {
     current = path.join(current, part);
-    await mkdir(current, { recursive: true, mode: 0o700 });
-    // Only root can hand a directory over; anybody else is the owner already.
-    if (process.getuid?.() === 0) await chown(current, owner.uid, owner.gid);
+    await ensurePrivateDir(current, { owner });
   }
+};
+
+/** Readable for everybody, whatever the umask: the user of the container need not be the one who writes it. */
+const writePublic = async (file: string, text: string): Promise<void> => {
+  await writeFile(file, text);
+  await chmod(file, 0o644);
 };
 
 /**
@@ -48,9 +53,9 @@ const makeOwned = async (root: string, relative: string, owner: { uid: number; g
  */
 export const fillInstanceDir = async (directory: string, plan: LaunchPlan, changes: HandoffChange[]): Promise<void> => {
   const owner = plan.container.user;
-  await mkdir(path.join(directory, '.jackin'), { mode: 0o700 });
-  await writeFile(path.join(directory, '.jackin', 'passwd'), passwdText(owner), { mode: 0o644 });
-  await writeFile(path.join(directory, '.jackin', 'group'), groupText(owner.gid), { mode: 0o644 });
+  await createPrivateDir(path.join(directory, '.jackin'));
+  await writePublic(path.join(directory, '.jackin', 'passwd'), passwdText(owner));
+  await writePublic(path.join(directory, '.jackin', 'group'), groupText(owner.gid));
   await makeOwned(directory, 'state', owner);
   const agents = plan.role.agents as AgentSlug[];
   for (const home of agents.flatMap((slug) => AGENTS[slug].homes)) await makeOwned(directory, path.join('home', home), owner);

@@ -1,7 +1,4 @@
 import { type Terminal } from '../docker/terminal.ts';
-import type { ConfigFiles } from '../config/files.ts';
-import { readAllWorkspaces, readConfigFiles } from '../config/files.ts';
-import { workspaceOfDirectory } from '../config/nearby.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
 import { type ResolvedConfig, resolveConfig, resolveRole } from '../config/resolve.ts';
 import { buildPlan } from '../plan/build.ts';
@@ -13,6 +10,7 @@ import type { Report } from '../shared/progress.ts';
 import type { Deps } from './deps.ts';
 import { type Executed, executePlan } from './execute.ts';
 import { gatherFacts } from './facts.ts';
+import { type Choose, findPlace, type Place } from './place.ts';
 
 /** How a launch talks to the person who asked for it. */
 export interface Ui {
@@ -31,21 +29,6 @@ export interface PlannedLaunch {
   paths: Paths;
 }
 
-interface Place {
-  workspace: string | null;
-  directory: string | null;
-  files: ConfigFiles;
-}
-
-/** Reads the files of the target: a named workspace, a directory, or the workspace saved for the current directory. */
-const findPlace = async ({ target }: LoadRequest, paths: Paths, deps: Deps): Promise<Place> => {
-  if (target.kind === 'directory') return { workspace: null, directory: target.path, files: await readConfigFiles(paths) };
-  if (target.kind === 'workspace') return { workspace: target.name, directory: null, files: await readConfigFiles(paths, target.name) };
-  const saved = workspaceOfDirectory(await readAllWorkspaces(paths), target.path, deps.home);
-  const files = await readConfigFiles(paths, saved);
-  return saved === undefined ? { workspace: null, directory: target.path, files } : { workspace: saved, directory: null, files };
-};
-
 const chooseRole = async (request: LoadRequest, { files }: Place, deps: Deps): Promise<RoleSelector> => {
   if (request.role !== undefined) return request.role;
   const decided = resolveRole(files);
@@ -55,10 +38,13 @@ const chooseRole = async (request: LoadRequest, { files }: Place, deps: Deps): P
   });
 };
 
-/** From a request to its plan. Looks at files, never at the engine, and changes nothing. */
-export const planLoad = async (request: LoadRequest, deps: Deps): Promise<PlannedLaunch> => {
+/** How a load is written that names the workspace. */
+const loadExample = (role: RoleSelector | undefined) => (name: string) => `jackin load ${role === undefined ? '<role>' : role.kind === 'name' ? role.key : role.path} ${name}`;
+
+/** From a request to its plan. Looks at files, never at the engine, and changes nothing. Asks only which workspace is meant. */
+export const planLoad = async (request: LoadRequest, deps: Deps, choose?: Choose): Promise<PlannedLaunch> => {
   const paths = locatePaths(deps);
-  const place = await findPlace(request, paths, deps);
+  const place = await findPlace(request.target, paths, deps, choose, loadExample(request.role));
   const role = await findRole(await chooseRole(request, place, deps), deps.packageRoot);
   const config = resolveConfig(place.files, {
     role: role.key,

@@ -63,6 +63,11 @@ const assertWorkdirMounted = (workdir: string, mounts: { target: string }[], fac
       hint: 'create it, or choose another workdir',
     });
   }
+  if (facts.workdir !== null && 'noDirectory' in facts.workdir) {
+    throw new JackinError('usage', `workdir ${workdir} is not a directory: ${facts.workdir.noDirectory} is a file`, {
+      hint: 'name the directory that the file is in',
+    });
+  }
   if (mounts.some(({ target }) => touches(workdir, target))) return;
   throw new JackinError('usage', `workdir ${workdir} is outside every mount: the agent would start in an empty directory`, {
     hint: `mounts: ${mounts.map(({ target }) => target).join(', ')}`,

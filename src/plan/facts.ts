@@ -9,9 +9,9 @@ export interface Facts {
   hostEnv: Record<string, boolean>;
   mounts: MountFacts[];
   operator: UnixUser;
-  /** The host directory behind the workdir: its owner; what is missing; null where no mount holds the workdir. */
-  workdir: { owner: UnixUser } | { missing: string } | null;
-  paths: { jackinHome: string; dataDir: string; operatorHome: string };
+  /** The host directory behind the workdir: its owner; what is missing, or there but no directory; null where no mount holds the workdir. */
+  workdir: { owner: UnixUser } | { missing: string } | { noDirectory: string } | null;
+  paths: { jackinHome: string; configDir: string; dataDir: string; operatorHome: string };
   /** `role`: tag of the role's image; null when only the engine can tell, because the construct is an override. */
   image: { construct: string; constructIsOverride: boolean; role: string | null };
   now: string;

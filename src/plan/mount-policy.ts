@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { describeOrigin } from '../config/layers.ts';
 import type { MountEntry } from '../config/resolve-mounts.ts';
-import { contains, withoutTrailingSlash } from '../config/values.ts';
+import { contains, touches, withoutTrailingSlash } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Facts, MountFacts } from './facts.ts';
 
@@ -12,7 +12,7 @@ const CREDENTIAL_PLACES = [
   '.kimi', '.kimi-code', '.claude', '.claude.json', '.codex', '.local/share/amp', '.local/share/opencode',
 ]; // prettier-ignore
 
-const ENGINE_SOCKETS = ['/var/run/docker.sock', '/run/docker.sock'];
+const ENGINE_SOCKETS = ['/var/run/docker.sock', '/run/docker.sock', '/run/containerd/containerd.sock', '/run/podman/podman.sock'];
 
 /** Container paths that jackin or the system needs as they are. */
 const RESERVED_TARGETS = ['/', '/jackin', '/home/agent', '/proc', '/sys', '/dev', '/etc', '/usr', '/bin', '/lib', '/sbin'];
@@ -34,6 +34,11 @@ const checkSource = (mount: MountEntry, facts: MountFacts, jackinHome: string): 
   if (facts.kind === 'socket' || ENGINE_SOCKETS.includes(facts.real)) {
     refuse(`${mount.source} is a socket: an agent that reaches the engine is root on this machine (${where})`, 'leave this mount out');
   }
+  const real = facts.real;
+  const held = ENGINE_SOCKETS.find((socket) => contains(real, socket));
+  if (held !== undefined) refuse(`${mount.source} holds ${held}: an agent that reaches the engine is root on this machine (${where})`, 'mount a directory without it');
+  // The agent has the operator's uid: through a process of the operator it would reach its environment and every file.
+  if (contains('/proc', real)) refuse(`${mount.source} leads to every process of this machine (${where})`, 'leave this mount out');
   if (contains(jackinHome, facts.real)) {
     refuse(`${mount.source} holds the state and logins of other instances (${where})`, 'mount a directory outside of the jackin home');
   }
@@ -49,10 +54,12 @@ const checkTarget = (mount: MountEntry, agentHomes: string[]): void => {
   refuse(`${mount.target} cannot be a mount's destination: ${what} (${describeOrigin(mount.origin)})`, 'choose another destination');
 };
 
-const sensitivity = (real: string, home: string): string | undefined => {
+const sensitivity = (real: string, { operatorHome: home, jackinHome, configDir }: Facts['paths'], logins: string[]): string | undefined => {
   if (contains(real, home)) return 'it holds your home directory, with every login and key in it';
-  const place = CREDENTIAL_PLACES.map((name) => path.join(home, name)).find((candidate) => contains(candidate, real));
-  return place === undefined ? undefined : `${place} holds credentials`;
+  if (contains(real, jackinHome)) return `it holds ${jackinHome}, with the state and logins of every instance`;
+  const places = [...CREDENTIAL_PLACES.map((name) => path.join(home, name)), configDir, ...logins];
+  const place = places.find((candidate) => touches(candidate, real));
+  return place === undefined ? undefined : contains(place, real) ? `${place} holds credentials` : `it holds ${place}, with credentials in it`;
 };
 
 export interface MountVerdict {
@@ -66,11 +73,12 @@ export interface MountVerdict {
  */
 export const judgeMounts = (
   mounts: MountEntry[],
-  facts: Pick<Facts, 'mounts' | 'paths'>,
+  facts: Pick<Facts, 'mounts' | 'paths' | 'logins'>,
   agentHomes: string[],
   allowed: string[],
 ): MountVerdict => {
   const consents: MountVerdict['consents'] = [];
+  const logins = Object.values(facts.logins).map(({ dir }) => dir);
   const targets = new Map<string, MountEntry>();
   mounts.forEach((mount, index) => {
     const real = checkSource(mount, facts.mounts[index]!, facts.paths.jackinHome);
@@ -81,7 +89,7 @@ export const judgeMounts = (
       refuse(`two mounts on one destination: ${target} is the destination of ${other.source} (${describeOrigin(other.origin)}) and of ${mount.source} (${describeOrigin(mount.origin)})`, 'remove one of them or give it another destination');
     }
     targets.set(target, mount);
-    const why = sensitivity(real, facts.paths.operatorHome);
+    const why = sensitivity(real, facts.paths, logins);
     if (why !== undefined) consents.push({ path: mount.source, why, given: allowed.includes(mount.source) });
   });
   return { consents };

@@ -4,111 +4,173 @@ import { AGENT_SLUGS } from '../agents/agents.ts';
 const agent = z.enum(AGENT_SLUGS as [string, ...string[]]);
 
 const origin = z
-  .strictObject({ layer: z.string(), file: z.string().optional(), line: z.int().optional() })
+  .strictObject({
+    layer: z.string().describe('Where the value comes from: the command line, a layer of the configuration, the role, or the default.'),
+    file: z.string().optional().describe('File that says it.'),
+    line: z.int().optional().describe('Line of that file, counted from 1.'),
+  })
   .describe('Who decided: the layer, and the file and line where there is one.');
 
 const mode = z.enum(['sync', 'api_key', 'oauth_token', 'ignore']);
 
 const login = z.strictObject({
   dir: z.string().describe('Host directory that the login is read from.'),
-  from: z.enum(['default', 'sync_source_dir']),
-  generation: z.enum(['kimi-code', 'kimi']).nullable(),
-  state: z.enum(['live', 'expired-refreshable', 'dead', 'absent', 'unknown']),
-  account: z.string().nullable(),
-  expires_at: z.string().nullable(),
+  from: z.enum(['default', 'sync_source_dir']).describe('Whether that is the agent’s own directory or a configured one.'),
+  generation: z.enum(['kimi-code', 'kimi']).nullable().describe('Which of the two forms of a Kimi home it is; null when it is neither.'),
+  state: z
+    .enum(['live', 'expired-refreshable', 'dead', 'absent', 'unknown'])
+    .describe('What the login is worth. A dead one is never handed over; an unknown form is, as it is.'),
+  account: z.string().nullable().describe('Whose login it is, where the files tell.'),
+  expires_at: z.string().nullable().describe('Until when it gives access without a refresh, where the files tell (ISO 8601).'),
   files: z.array(z.string()).describe('Files that are handed over.'),
-  skipped: z.array(z.strictObject({ path: z.string(), why: z.string() })),
-  why: z.string(),
+  skipped: z
+    .array(z.strictObject({ path: z.string().describe('File, relative to the directory.'), why: z.string().describe('Why it is left out.') }))
+    .describe('Files that are not handed over.'),
+  why: z.string().describe('What is to say of the login, for people.'),
 });
 
 const auth = z.strictObject({
-  agent,
-  mode,
+  agent: agent.describe('Agent that the login is for.'),
+  mode: mode.describe('How the login is forwarded.'),
   decided_by: origin,
-  source_dir_decided_by: origin.nullable(),
-  login: login.nullable(),
+  source_dir_decided_by: origin.nullable().describe('Who decided the source directory; null: nobody, it is the agent’s own.'),
+  login: login.nullable().describe('The login as it is on the host; null where none is read.'),
   delivery: z
     .enum(['handoff files', 'stdin of the capsule', 'nothing'])
     .describe('How the secret gets in: files below handoff/, or over the stdin of an exec and never on a disk.'),
   key: z.string().nullable().describe('Name of the variable that holds the key, when the mode needs one.'),
   provider: z
-    .strictObject({ base_url: z.string(), model: z.string(), context_size: z.int() })
+    .strictObject({
+      base_url: z.string().describe('Address of the endpoint.'),
+      model: z.string().describe('Model that is asked for.'),
+      context_size: z.int().describe('Size of its context, in tokens.'),
+    })
     .nullable()
     .describe('Endpoint that the key is for.'),
   forks_login: z.boolean().describe('A rotating login is copied: whoever refreshes second is logged out.'),
 });
 
 const mount = z.strictObject({
-  source: z.string(),
-  target: z.string(),
-  readonly: z.boolean(),
-  isolation: z.literal('shared'),
-  why: z.string(),
+  source: z.string().describe('Path on the host.'),
+  target: z.string().describe('Path in the container.'),
+  readonly: z.boolean().describe('Whether the container may only read.'),
+  isolation: z.literal('shared').describe('The container works on the very same files.'),
+  why: z.string().describe('Who asked for it, or what it is for.'),
+});
+
+const workspace = z
+  .strictObject({
+    kind: z.enum(['saved', 'directory']).describe('A saved workspace, or a directory that is not saved.'),
+    name: z.string().nullable().describe('Name of the saved workspace.'),
+    file: z.string().nullable().describe('File of the saved workspace.'),
+    workdir: z.string().describe('Container path in which the agent starts.'),
+  })
+  .describe('What the agent works on.');
+
+const role = z
+  .strictObject({
+    key: z.string().describe('Key of the role: name or namespace/name.'),
+    name: z.string().describe('Its name for people.'),
+    source: z
+      .strictObject({
+        kind: z.enum(['built-in', 'folder']).describe('Shipped with jackin, or a folder on this machine.'),
+        path: z.string().describe('Folder that holds it.'),
+      })
+      .describe('Where the role comes from.'),
+    content: z.string().describe('SHA-256 over the files of the role.'),
+    agents: z.array(agent).describe('Agents that it supports: each of them is provided for.'),
+  })
+  .describe('The tool profile that the container is made of.');
+
+const startedAgent = z
+  .strictObject({
+    slug: agent.describe('The agent that is started.'),
+    decided_by: origin,
+    version: z.string().nullable().describe('Pinned version; null: the newest that is cached, else the newest there is.'),
+    model: z
+      .strictObject({
+        requested: z.string().describe('Model that the role names.'),
+        passed: z.string().describe('What the agent is given: an alias of its configuration where one answers to it.'),
+        note: z.string().nullable().describe('What a person should know about it.'),
+      })
+      .nullable()
+      .describe('Model of the role; null: the agent’s own default.'),
+  })
+  .describe('The agent, its version and its model.');
+
+const session = z
+  .strictObject({
+    kind: z.enum(['attached', 'detached', 'prompt']).describe('In this terminal, in the background, or one prompt.'),
+    io: z.enum(['pty', 'pipe']).describe('Whether the agent gets a terminal.'),
+    argv: z.array(z.string()).describe('Program and arguments in the container.'),
+    approvals: z.string().describe('Which approvals the agent still asks for.'),
+  })
+  .describe('How the agent is run.');
+
+const container = z
+  .strictObject({
+    name: z.string().describe('`<id>` stands for the instance id, which is drawn at launch.'),
+    user: z
+      .strictObject({
+        uid: z.int().describe('Unix user.'),
+        gid: z.int().describe('Unix group.'),
+        why: z.string().describe('Whose identity that is.'),
+      })
+      .describe('Who the agent runs as.'),
+    workdir: z.string().describe('Directory in which it starts.'),
+    env: z.array(z.string()).describe('Environment of the container itself. Never a secret.'),
+    labels: z.record(z.string(), z.string()).describe('Labels by which jackin finds it again.'),
+    networks: z.array(z.string()).describe('Networks that it joins; the first is its own.'),
+    tmpfs: z.record(z.string(), z.string()).describe('File systems in memory: path and options.'),
+    init: z.boolean().describe('Whether the engine’s init is process 1.'),
+    cap_drop: z.array(z.string()).describe('Capabilities that are taken away.'),
+    no_new_privileges: z.boolean().describe('Programs gain no privileges that the agent does not have.'),
+    pids_limit: z.int().describe('How many processes there may be.'),
+  })
+  .describe('The container as the engine is asked for it.');
+
+const consent = z.strictObject({
+  path: z.string().describe('Path that would be mounted.'),
+  why: z.string().describe('What makes it sensitive.'),
+  given: z.boolean().describe('Whether --allow-mount has agreed to it.'),
 });
 
 export const PlanSchema = z
   .strictObject({
-    schema_version: z.literal('v1'),
-    workspace: z.strictObject({
-      kind: z.enum(['saved', 'directory']),
-      name: z.string().nullable(),
-      file: z.string().nullable(),
-      workdir: z.string(),
-    }),
-    role: z.strictObject({
-      key: z.string(),
-      name: z.string(),
-      source: z.strictObject({ kind: z.enum(['built-in', 'folder']), path: z.string() }),
-      content: z.string().describe('SHA-256 over the files of the role.'),
-      agents: z.array(agent),
-    }),
-    agent: z.strictObject({
-      slug: agent,
-      decided_by: origin,
-      version: z.string().nullable().describe('Pinned version; null: the newest that is cached, else the newest there is.'),
-      model: z
-        .strictObject({
-          requested: z.string(),
-          passed: z.string(),
-          note: z.string().nullable(),
-        })
-        .nullable(),
-    }),
-    session: z.strictObject({
-      kind: z.enum(['attached', 'detached', 'prompt']),
-      io: z.enum(['pty', 'pipe']),
-      argv: z.array(z.string()),
-      approvals: z.string().describe('Which approvals the agent still asks for.'),
-    }),
-    auth: z.array(auth),
-    env: z.array(
-      z.strictObject({ name: z.string(), kind: z.enum(['literal', 'host', 'op']), decided_by: origin }).describe('Never a value.'),
-    ),
-    mounts: z.array(mount),
-    image: z.strictObject({
-      construct: z.string(),
-      construct_is_override: z.boolean(),
-      role: z.string().nullable().describe('Tag of the role’s image; null when it depends on what an overriding construct is on the engine.'),
-      dockerfile: z.string(),
-    }),
-    volumes: z.array(z.strictObject({ holds: z.string(), target: z.string() })).describe('Engine volumes, mounted read-only.'),
-    container: z.strictObject({
-      name: z.string().describe('`<id>` stands for the instance id, which is drawn at launch.'),
-      user: z.strictObject({ uid: z.int(), gid: z.int(), why: z.string() }),
-      workdir: z.string(),
-      env: z.array(z.string()).describe('Environment of the container itself. Never a secret.'),
-      labels: z.record(z.string(), z.string()),
-      networks: z.array(z.string()),
-      tmpfs: z.record(z.string(), z.string()),
-      init: z.boolean(),
-      cap_drop: z.array(z.string()),
-      no_new_privileges: z.boolean(),
-      pids_limit: z.int(),
-    }),
+    schema_version: z.literal('v1').describe('Version of this schema.'),
+    workspace,
+    role,
+    agent: startedAgent,
+    session,
+    auth: z.array(auth).describe('How the login of each agent of the role gets in.'),
+    env: z
+      .array(
+        z.strictObject({
+          name: z.string().describe('Name of the variable.'),
+          kind: z.enum(['literal', 'host', 'op']).describe('Whether the value stands in the file, in the host’s environment, or in 1Password.'),
+          decided_by: origin,
+        }),
+      )
+      .describe('Variables for the agent, without their values.'),
+    mounts: z.array(mount).describe('What the container sees of the host.'),
+    image: z
+      .strictObject({
+        construct: z.string().describe('Base image.'),
+        construct_is_override: z.boolean().describe('Whether JACKIN_CONSTRUCT_IMAGE names it.'),
+        role: z.string().nullable().describe('Tag of the role’s image; null when it depends on what an overriding construct is on the engine.'),
+        dockerfile: z.string().describe('Dockerfile of the role.'),
+      })
+      .describe('The image that the container is made from.'),
+    volumes: z
+      .array(z.strictObject({ holds: z.string().describe('What is in it.'), target: z.string().describe('Path in the container.') }))
+      .describe('Engine volumes, mounted read-only.'),
+    container,
     git_pull: z.array(z.string()).describe('Host directories that are pulled before the container starts, where they are git repositories.'),
-    host_effects: z.array(z.strictObject({ path: z.string(), what: z.string() })),
-    consents: z.array(z.strictObject({ path: z.string(), why: z.string(), given: z.boolean() })).describe('What must be agreed to before anything happens.'),
-    warnings: z.array(z.string()),
+    host_effects: z
+      .array(z.strictObject({ path: z.string().describe('Path on the host.'), what: z.string().describe('What is written there.') }))
+      .describe('Everything that is written on the host.'),
+    consents: z.array(consent).describe('What must be agreed to before anything happens.'),
+    warnings: z.array(z.string()).describe('What a person should know beforehand.'),
   })
   .describe('Everything that a launch will do. `load` executes exactly this.');
 

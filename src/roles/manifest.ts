@@ -12,18 +12,25 @@ const insideRole = z.string().refine((value) => value !== '' && !value.startsWit
 
 /** A model goes to the agent as one argument: it may not look like a flag. */
 const model = z.string().regex(/^[^-\s]\S{0,199}$/, 'expected a model name or alias');
-const agentTable = z.strictObject({ model: model.optional() }).optional();
+const agentTable = z
+  .strictObject({ model: model.optional().meta({ description: 'Model that the agent is started with.', otherwise: 'the agent’s own', refused: 'what looks like a flag' }) })
+  .optional()
+  .describe('The role supports this agent.');
 
 /** What a role says of itself. A role can never say how logins are forwarded. */
 export const ManifestSchema = z
   .strictObject({
-    version: z.enum(MANIFEST_VERSIONS as [string, ...string[]]),
-    dockerfile: insideRole,
-    identity: z.strictObject({ name: z.string().max(80).optional() }).optional(),
+    version: z.enum(MANIFEST_VERSIONS as [string, ...string[]]).describe('Schema version of this file.'),
+    dockerfile: insideRole.meta({ description: 'Dockerfile of the role.', refused: 'absolute paths, `..`, links' }),
+    identity: z
+      .strictObject({ name: z.string().max(80).optional().meta({ description: 'Name for people.', otherwise: 'the key of the role', refused: 'more than 80 characters' }) })
+      .optional()
+      .describe('How the role presents itself.'),
     agents: z
       .array(z.enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]]))
       .min(1)
-      .optional(),
+      .optional()
+      .meta({ description: 'Agents that the role supports.', otherwise: 'Claude alone', refused: 'an agent without its table' }),
     ...(Object.fromEntries(AGENT_SLUGS.map((slug) => [slug, agentTable])) as Record<AgentSlug, typeof agentTable>),
   })
   .superRefine((manifest, context) => {

@@ -97,6 +97,15 @@ export const ensurePrivateDir = async (dir: string, options: WriteOptions = {}):
   }
 };
 
+/** Makes a directory and missing parents, each new one 0700 whatever the umask. What is there is left as it is, and may be a link. */
+export const ensureDir = async (dir: string): Promise<void> => {
+  if ((await unlessMissing(nodeFs.stat(dir))) !== undefined) return;
+  await ensureDir(path.dirname(dir));
+  await createPrivateDir(dir).catch((error: unknown) => {
+    if (!isErrno(error, 'EEXIST')) throw error;
+  });
+};
+
 /** The answer of a file system call, or undefined when there is nothing under that name. */
 export const unlessMissing = async <T>(call: Promise<T>): Promise<T | undefined> => {
   try {

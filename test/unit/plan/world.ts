@@ -83,7 +83,7 @@ export const planOf = (world: World = {}): LaunchPlan => {
     mounts: config.mounts.map(({ source }) => ({ source, real: source, kind: 'directory' })),
     operator: { uid: 1000, gid: 1000 },
     workdir: { owner: { uid: 1000, gid: 1000 } },
-    paths: { jackinHome: '/home/op/.jackin', dataDir: '/home/op/.jackin/data', operatorHome: '/home/op' },
+    paths: { jackinHome: '/home/op/.jackin', configDir: '/home/op/.config/jackin', dataDir: '/home/op/.jackin/data', operatorHome: '/home/op' },
     image: { construct: 'jackin-local/construct:abc', constructIsOverride: false, role: 'jackin-local/role-agentsmith:def' },
     now: '2026-11-21T12:00:00.000Z',
     ...world.facts,

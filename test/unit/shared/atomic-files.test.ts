@@ -27,6 +27,34 @@ test.each(UMASKS)('files are 0600 and directories 0700 under umask %o', async (u
   expect(await modesOf(path.join(dir, 'a'))).toEqual({ files: new Set(['600']), directories: new Set(['700']) });
 });
 
+test.each([0o277, 0o777])('a file is 0600 for whoever makes it under any umask: %o', async (umask) => {
+  process.umask(umask);
+  await writeFileAtomic(path.join(dir, 'file'), 'text');
+  expect((await lstat(path.join(dir, 'file'))).mode & 0o777).toBe(0o600);
+});
+
+test('at no step is anything open to others, whatever the umask', async () => {
+  process.umask(0o000);
+  for (let failAt = 1; ; failAt += 1) {
+    const made = path.join(dir, 'made');
+    const fault = { ...noFault(), failAt };
+    const fs = makeFaulty(fsPromises, fault);
+    const work = async (): Promise<void> => {
+      await ensurePrivateDir(path.join(made, 'deep'), { fs });
+      await writeFileAtomic(path.join(made, 'deep/file'), 'secret', { fs });
+    };
+    const done = await work().then(
+      () => true,
+      () => false,
+    );
+    const { files, directories } = await modesOf(made).catch(() => ({ files: new Set(), directories: new Set() }));
+    expect([...files, ...directories].filter((mode) => mode !== '600' && mode !== '700'), `crash at step ${failAt}`).toEqual([]);
+    await rm(made, { recursive: true, force: true });
+    if (done) break;
+    expect(failAt).toBeLessThan(20);
+  }
+});
+
 describe('writing a file', () => {
   test('tightens what was there before and replaces all of it', async () => {
     const file = path.join(dir, 'file');
@@ -56,6 +84,8 @@ describe('writing a file', () => {
       expect(['old', 'new']).toContain(await readFile(file, 'utf8'));
       const others = (await readdir(dir)).filter((name) => name !== 'file');
       expect(others.every(isTemporaryName)).toBe(true);
+      // Whoever is still alive has cleaned up.
+      expect(kind === 'crash' ? [] : others).toEqual([]);
       for (const name of others) await rm(path.join(dir, name));
       if (outcome === 'done') break;
       expect(failAt).toBeLessThan(20);

@@ -61,7 +61,7 @@ const renewInside = (dir: string): Promise<void> =>
 const scenarios: Record<string, { before: (dir: string) => Promise<unknown>; mode: AgentSetup['mode'] }> = {
   'the first launch': {
     before: async (dir) => {
-      await writeFiles(path.join(dir, 'default-home'), { '.zshrc': 'z', '.kimi-code/skills/a.md': 's' });
+      await writeFiles(path.join(dir, 'default-home'), { '.zshrc': 'long enough to be half', '.kimi-code/skills/a.md': 'as long as the other' });
       await handOver(dir, 'kimi-code', NEW);
     },
     mode: 'sync',

@@ -154,6 +154,20 @@ describe('a later launch', () => {
     expect(await prepare(), 'and again').toMatchObject({ outcome: 'home' });
   });
 
+  test('keeps what was renewed inside also when it ends sooner than the old login of the host', async () => {
+    const renewed = credential({ serial: 2, expiresAt: minutes(5) });
+    await renewInside(renewed);
+    expect(await prepare()).toMatchObject({ outcome: 'home' });
+    expect(await kimiHome()).toEqual(under('.kimi-code', kimiCodeFiles(renewed)));
+  });
+
+  test('takes a newer login of the host also when it ends sooner', async () => {
+    const newer = kimiCodeFiles(credential({ serial: 2, expiresAt: minutes(5) }));
+    await handOver('kimi-code', newer);
+    expect(await prepare()).toMatchObject({ outcome: 'handoff' });
+    expect(await kimiHome()).toEqual(under('.kimi-code', newer));
+  });
+
   test('of two that changed keeps the longer one, and a copy of what it replaces', async () => {
     const inside = credential({ serial: 2, expiresAt: minutes(30) });
     await renewInside(inside);

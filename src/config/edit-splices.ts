@@ -1,0 +1,84 @@
+import { endOfLine, isBlank, lineAt, lineBreakOf, startOfLine } from './edit-tree.ts';
+
+/** Changes of a text at offsets of the text as it is before all of them. */
+export type Splice =
+  | { kind: 'replace'; start: number; end: number; text: string }
+  /** A whole line before the one that begins at `start`. */
+  | { kind: 'line'; start: number; text: string }
+  /** A section before the line that begins at `start`, with a blank line on both sides. */
+  | { kind: 'section'; start: number; text: string };
+
+interface Style {
+  lineBreak: string;
+  /** Where the first key above every section stands. */
+  firstPair: number | undefined;
+}
+
+const lineBefore = (text: string, at: number): string => (at === 0 ? '' : lineAt(text, at - 1));
+
+const insertAt = (text: string, at: number, splices: readonly Splice[], { firstPair, lineBreak }: Style): string => {
+  const lines = splices.filter(({ kind }) => kind === 'line').map((splice) => splice.text);
+  const sections = splices.filter(({ kind }) => kind === 'section').map((splice) => splice.text);
+  const isMidLine = at > 0 && text[at - 1] !== '\n';
+  const previous = lines.length > 0 ? 'a line' : lineBefore(text, at);
+  const next = text.slice(at, endOfLine(text, at));
+  const parts = [...lines, ...sections.flatMap((section, n) => (n === 0 && isBlank(previous) ? [section] : ['', section]))];
+  const isOpen = !isBlank(next) && (sections.length > 0 || isTopOf(text, at, firstPair));
+  if (isOpen) parts.push('');
+  return `${isMidLine ? lineBreak : ''}${parts.map((part) => `${part.replaceAll('\n', lineBreak)}${lineBreak}`).join('')}`;
+};
+
+/** Whether keys go to the top of a text that goes on with something other than a key. */
+const isTopOf = (text: string, at: number, firstPair: number | undefined): boolean =>
+  isBlank(text.slice(0, at).replace(/^#:.*$/gm, '')) && (firstPair === undefined || startOfLine(text, firstPair) !== at);
+
+/** The text with all splices made. */
+export const applySplices = (text: string, splices: readonly Splice[], style: Style): string => {
+  let result = text;
+  const starts = [...new Set(splices.map(({ start }) => start))].sort((a, b) => b - a);
+  for (const start of starts) {
+    const here = splices.filter((splice) => splice.start === start);
+    const inserts = here.filter(({ kind }) => kind !== 'replace');
+    // At one place at most one value begins, and no line is inserted in the middle of a value.
+    const replaced = here.find((splice) => splice.kind === 'replace');
+    if (replaced !== undefined) result = result.slice(0, start) + replaced.text + result.slice(replaced.end);
+    if (inserts.length > 0) result = result.slice(0, start) + insertAt(text, start, inserts, style) + result.slice(start);
+  }
+  return result;
+};
+
+interface LineRange {
+  start: number;
+  end: number;
+}
+
+const merge = (ranges: LineRange[]): LineRange[] => {
+  const merged: LineRange[] = [];
+  for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
+    const last = merged.at(-1);
+    if (last !== undefined && range.start <= last.end) last.end = Math.max(last.end, range.end);
+    else merged.push({ ...range });
+  }
+  return merged;
+};
+
+/**
+ * The text without some ranges of whole lines. Of the blank lines on both sides
+ * only one side stays, and a comment above does not come to stand above what follows.
+ */
+export const removeLines = (text: string, ranges: LineRange[]): string => {
+  let result = text;
+  for (const { start, end } of merge(ranges).reverse()) {
+    const before = lineBefore(text, start);
+    const isOpenAbove = start === 0 || isBlank(before);
+    let [from, to] = [start, end];
+    if (isOpenAbove) {
+      while (to < text.length && isBlank(lineAt(text, to))) to = endOfLine(text, to);
+      if (to === text.length) while (from > 0 && isBlank(lineBefore(text, from))) from = startOfLine(text, from - 1);
+    }
+    const isCommentAbove = !isOpenAbove && before.trimStart().startsWith('#');
+    const needsBlank = isCommentAbove && to < text.length && !isBlank(lineAt(text, to));
+    result = result.slice(0, from) + (needsBlank ? lineBreakOf(text) : '') + result.slice(to);
+  }
+  return result;
+};
