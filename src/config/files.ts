@@ -1,5 +1,5 @@
-import { constants } from 'node:fs';
-import { access, open, readdir } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { access, readdir } from 'node:fs/promises';
 import { isDeepStrictEqual, TextDecoder } from 'node:util';
 import type * as z from 'zod';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
@@ -30,18 +30,21 @@ export interface ConfigFiles {
 
 const wholeFile = (file: string, message: string): Problem => ({ file, line: 1, column: 1, message, lineText: '' });
 
-/** The text of a file; undefined when there is none. Never waits on a FIFO, never reads more than the cap. */
-const readText = async (file: string): Promise<string | Problem | undefined> => {
+/**
+ * The text of a file; undefined when there is none. Never waits on a FIFO, never reads
+ * more than the cap. Not through the thread pool: a thousand small files take six times
+ * as long there.
+ */
+const readText = (file: string): string | Problem | undefined => {
   try {
-    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const stat = await handle.stat();
+      const stat = fstatSync(descriptor);
       if (!stat.isFile()) return wholeFile(file, stat.isDirectory() ? 'is a directory' : 'is not a regular file');
       if (stat.size > MAX_TOML_BYTES) return wholeFile(file, `larger than ${MAX_TOML_BYTES} bytes`);
-      const bytes = await handle.readFile();
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(readFileSync(descriptor));
     } finally {
-      await handle.close();
+      closeSync(descriptor);
     }
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
@@ -57,7 +60,7 @@ export interface ReadFile extends Upgraded {
 
 /** Reads a file of any version. Undefined when there is none. Nothing is written: an older one is brought up in memory. */
 export const readUpgraded = async (file: string, kind: FileKind): Promise<ReadFile | Problem[] | undefined> => {
-  const text = await readText(file);
+  const text = readText(file);
   if (text === undefined) return undefined;
   if (typeof text !== 'string') return [text];
   const document = parseDocument(file, text.replace(/^\uFEFF/, ''));

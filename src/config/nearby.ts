@@ -6,11 +6,6 @@ type Workspaces = ReadonlyMap<string, { value: Pick<WorkspaceToml, 'workdir' | '
 
 const depth = (path: string): number => path.split('/').filter(Boolean).length;
 
-/** The paths of this machine that the workspaces name, `~` expanded: those that may be links. */
-export const namedPaths = (workspaces: Workspaces, home: string): string[] => [
-  ...new Set([...workspaces.values()].flatMap(({ value }) => [value.workdir, ...value.mounts.map(({ src }) => expandHome(src, home))])),
-];
-
 /**
  * The saved workspaces of a directory: their workdir equals it, or one of their
  * mounts holds it. Only the nearest: the deepest such path wins, and several

@@ -15,10 +15,13 @@ export interface WorkspaceDecision {
   defaultAgent: Decision<AgentSlug> | undefined;
   gitPull: Decision<boolean>;
   keepAwake: Decision<boolean>;
+  lastRole: Decision<string> | undefined;
 }
 
 /** Everything the configuration decides for one launch. Every leaf tells who decided it. */
 export interface ResolvedConfig {
+  /** Files of an older version that were read: a launch brings them to the newest. */
+  outdated: { file: string; from: string }[];
   workspace: WorkspaceDecision;
   mounts: MountEntry[];
   auth: Record<AgentSlug, AuthDecision>;
@@ -54,6 +57,7 @@ const resolveWorkspace = (files: ConfigFiles, input: ResolveInput): WorkspaceDec
     defaultAgent: decide<AgentSlug>(layers, ['default_agent']),
     gitPull: decideOr(layers, ['git_pull_on_entry'], false),
     keepAwake: decideOr(layers, ['keep_awake', 'enabled'], false),
+    lastRole: decide<string>(layers, ['last_role']),
   };
 };
 
@@ -66,6 +70,7 @@ export const resolveConfig = (files: ConfigFiles, input: ResolveInput): Resolved
   const global = [globalLayer(files)];
   const layers = envLayers(files, role);
   return {
+    outdated: [files.global, files.workspace].flatMap((file) => (file?.from === undefined ? [] : [{ file: file.document.file, from: file.from }])),
     workspace: resolveWorkspace(files, input),
     mounts: resolveMounts(files, input),
     auth: forEachAgent((slug) => resolveAuth(files, role, slug, home)),

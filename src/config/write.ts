@@ -54,7 +54,8 @@ const replaceFile = async (file: string, text: string, fs: FsLayer): Promise<voi
     await fs.unlink(temporary).catch(() => undefined);
     throw error;
   }
-  await syncDirectory(path.dirname(file), fs);
+  // The file is in place: without this only a power cut could bring the old one back.
+  await syncDirectory(path.dirname(file), fs).catch(() => undefined);
 };
 
 /** Why a file could not be written, for a person. What the file held is still there. */

@@ -22,6 +22,7 @@ import { fillInstanceDir } from './instance-dir.ts';
 import { makeNetwork, startContainer, withId } from './instantiate.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
 import { type Prepared, prepareEngine, wantedBy } from './prepare.ts';
+import { rememberRole } from './remember-role.ts';
 import { withContext } from './report-failure.ts';
 
 export interface Executed {
@@ -157,6 +158,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
     const told = tellTrouble(`${entry.instance_id} runs, but cannot be recorded`, ui);
     await writeRecord(paths.dataDir, newRecord(plan, entry, prepared, deps.now())).catch(told);
     await closeJournal(paths, entry.container).catch(told);
+    await rememberRole(paths, plan, ui.say);
   };
   try {
     [prepared] = await together(

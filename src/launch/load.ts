@@ -68,8 +68,16 @@ const obtainConsent = async (plan: LaunchPlan, ui: Ui): Promise<void> => {
   }
 };
 
+/** Writes down what was only brought up to date in memory, with the text before kept. */
+const migrateOutdated = async ({ config, paths }: PlannedLaunch, ui: Ui, deps: Deps): Promise<void> => {
+  if (config.outdated.length === 0) return;
+  const { migrateAll } = await import('../config/migrate.ts');
+  for (const { file, from, to } of await migrateAll(paths, { dryRun: false, now: deps.now() })) ui.say(`config     ${file}: brought from ${from} to ${to}`);
+};
+
 /** Executes a plan after asking for what it needs. */
 export const launch = async (planned: PlannedLaunch, ui: Ui, deps: Deps): Promise<Executed> => {
   await obtainConsent(planned.plan, ui);
+  await migrateOutdated(planned, ui, deps);
   return executePlan(planned, ui, deps);
 };

@@ -1,6 +1,6 @@
-import { realpath } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
 import { type ConfigFiles, readAllWorkspaces, readConfigFiles } from '../config/files.ts';
-import { namedPaths, workspacesOfDirectory } from '../config/nearby.ts';
+import { workspacesOfDirectory } from '../config/nearby.ts';
 import type { Paths } from '../config/paths.ts';
 import type { Target } from '../plan/request.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -17,9 +17,12 @@ export interface Place {
 export type Choose = ((question: string, options: string[]) => Promise<string>) | undefined;
 
 /** Where links lead to; a path that leads nowhere stays as it is. */
-const resolveLinks = async (paths: string[]): Promise<(path: string) => string> => {
-  const real = new Map(await Promise.all(paths.map(async (path) => [path, await realpath(path).catch(() => path)] as const)));
-  return (path) => real.get(path) ?? path;
+const resolveLinks = (path: string): string => {
+  try {
+    return realpathSync.native(path);
+  } catch {
+    return path;
+  }
 };
 
 const chooseNearest = async (names: string[], directory: string, choose: Choose, example: (name: string) => string): Promise<string | undefined> => {
@@ -39,8 +42,7 @@ export const findPlace = async (target: Target, paths: Paths, deps: Deps, choose
   if (target.kind === 'directory') return { workspace: null, directory: target.path, files: await readConfigFiles(paths) };
   if (target.kind === 'workspace') return { workspace: target.name, directory: null, files: await readConfigFiles(paths, target.name) };
   const workspaces = await readAllWorkspaces(paths);
-  const real = await resolveLinks([target.path, ...namedPaths(workspaces, deps.home)]);
-  const nearest = workspacesOfDirectory(workspaces, target.path, deps.home, real);
+  const nearest = workspacesOfDirectory(workspaces, target.path, deps.home, resolveLinks);
   const saved = await chooseNearest(nearest, target.path, choose, example);
   const files = await readConfigFiles(paths, saved);
   return saved === undefined ? { workspace: null, directory: target.path, files } : { workspace: saved, directory: null, files };

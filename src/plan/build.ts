@@ -169,6 +169,10 @@ const planWarnings = (config: ResolvedConfig, auth: PlannedAuth[], agent: Launch
   ];
 };
 
+/** A folder has no name that a later load could use. */
+const lastRole = ({ workspace }: ResolvedConfig, { role }: Facts): string | null =>
+  workspace.kind === 'saved' && role.source.kind === 'built-in' && workspace.lastRole?.value !== role.key ? role.key : null;
+
 /** Pure: what a launch will do, decided from the request, the configuration and the facts. */
 export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: Facts): LaunchPlan => {
   const { role } = facts;
@@ -209,7 +213,9 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
     ],
     container: planContainer(request, config, facts, name),
     git_pull: config.workspace.gitPull.value ? config.mounts.filter(({ readonly }) => !readonly).map(({ source }) => source) : [],
+    last_role: lastRole(config, facts),
     host_effects: [
+      ...config.outdated.map(({ file, from }) => ({ path: file, what: `brought from ${from} to the newest version; the text before is kept in ${path.join(facts.paths.jackinHome, 'backups')}` })),
       { path: instanceDir, what: 'state of the instance: handoff, home, state' },
       { path: path.join(facts.paths.jackinHome, 'journal'), what: 'what the launch makes, until it stands' },
     ],

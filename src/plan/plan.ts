@@ -166,6 +166,7 @@ export const PlanSchema = z
       .describe('Engine volumes, mounted read-only.'),
     container,
     git_pull: z.array(z.string()).describe('Host directories that are pulled before the container starts, where they are git repositories.'),
+    last_role: z.string().nullable().describe('Role that is written into the workspace file as last_role; null when it stands there already, or has no name.'),
     host_effects: z
       .array(z.strictObject({ path: z.string().describe('Path on the host.'), what: z.string().describe('What is written there.') }))
       .describe('Everything that is written on the host.'),

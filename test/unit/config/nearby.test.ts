@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { namedPaths, workspacesOfDirectory } from '../../../src/config/nearby.ts';
+import { workspacesOfDirectory } from '../../../src/config/nearby.ts';
 
 const workspaces = (entries: Record<string, [workdir: string, ...sources: string[]]>) =>
   new Map(
@@ -35,9 +35,5 @@ describe('workspace of a directory', () => {
     expect(find({ app: ['/x', '~/app'] }, '/real/app/src', { '/home/op/app': '/real/app' })).toEqual(['app']);
     expect(find({ app: ['/x', '/real/app'] }, '/link/src', { '/link/src': '/real/app/src' })).toEqual(['app']);
     expect(find({ app: ['/link', '/host'] }, '/real', { '/link': '/real' })).toEqual(['app']);
-  });
-
-  it('needs only the paths of this machine that are named', () => {
-    expect(namedPaths(workspaces({ one: ['/x', '~/app', '/src'], two: ['/x', '/src'] }), '/home/op')).toEqual(['/x', '/home/op/app', '/src']);
   });
 });
