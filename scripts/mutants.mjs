@@ -4,7 +4,7 @@
 //   npm run mutants [name…]     run all, or those whose file name contains a name
 //   npm run mutants -- --check  only see that every patch still applies
 import { spawn } from 'node:child_process';
-import { access, cp, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { access, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -37,8 +37,8 @@ const readMutant = async (/** @type {string} */ name) => {
 const run = (/** @type {string} */ program, /** @type {string[]} */ args, /** @type {string} */ cwd) =>
   /** @type {Promise<number>} */ (
     new Promise((resolve, reject) => {
-      // Outside of any repository, so that git looks at plain files.
-      const env = { ...process.env, GIT_CEILING_DIRECTORIES: path.dirname(cwd) };
+      // Outside of any repository, so that git looks at plain files; and what tests leave behind that are cut short goes with the copy.
+      const env = { ...process.env, GIT_CEILING_DIRECTORIES: path.dirname(cwd), ...(cwd !== root && { TMPDIR: path.join(cwd, 'tmp') }) };
       const child = spawn(program, args, { cwd, env, stdio: 'ignore', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
       child.on('error', reject);
       child.on('close', (code) => resolve(code ?? -1));
@@ -53,6 +53,7 @@ const makeCopy = async () => {
   const copy = await mkdtemp(path.join(os.tmpdir(), 'jackin-mutants-'));
   for (const name of COPIED) await cp(path.join(root, name), path.join(copy, name), { recursive: true });
   await symlink(path.join(root, 'node_modules'), path.join(copy, 'node_modules'));
+  await mkdir(path.join(copy, 'tmp'));
   return copy;
 };
 

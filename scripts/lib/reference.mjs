@@ -8,7 +8,13 @@ const code = (/** @type {unknown} */ value) => `\`${typeof value === 'string' ? 
 const markdownTable = (/** @type {string[]} */ head, /** @type {string[][]} */ rows) =>
   [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 
-/** @typedef {{ type?: string, enum?: unknown[], const?: unknown, properties?: Record<string, JsonSchema>, required?: string[], items?: JsonSchema, additionalProperties?: JsonSchema | boolean, anyOf?: JsonSchema[], description?: string, default?: unknown, otherwise?: string, refused?: string, not?: object }} JsonSchema */
+/**
+ * @typedef {{
+ *   type?: string, enum?: unknown[], const?: unknown, not?: object, anyOf?: JsonSchema[], items?: JsonSchema,
+ *   properties?: Record<string, JsonSchema>, required?: string[], additionalProperties?: JsonSchema | boolean,
+ *   description?: string, default?: unknown, otherwise?: string, refused?: string,
+ * }} JsonSchema
+ */
 
 /** What stands in the place of names that a person chooses. */
 const placeholder = (/** @type {string} */ table) => {
@@ -102,7 +108,12 @@ export const keysTable = (/** @type {JsonSchema} */ schema) =>
     listKeys(schema).map(({ key, type, fallback, refused, description }) => [code(key), type, fallback, refused, description]),
   );
 
-/** @typedef {{ name(): string, summary(): string, description(): string, alias(): string | undefined, commands: Command[], registeredArguments: Argument[], options: Option[], createHelp(): { commandUsage(command: Command): string } }} Command */
+/**
+ * @typedef {{
+ *   name(): string, summary(): string, description(): string, alias(): string | undefined, commands: Command[],
+ *   registeredArguments: Argument[], options: Option[], createHelp(): { commandUsage(command: Command): string },
+ * }} Command
+ */
 /** @typedef {{ name(): string, description: string, required: boolean, argChoices?: string[], defaultValue?: unknown }} Argument */
 /** @typedef {{ flags: string, description: string, mandatory: boolean, argChoices?: string[], defaultValue?: unknown, negate: boolean }} Option */
 
@@ -124,7 +135,8 @@ const commandSection = (/** @type {Command} */ command) => {
   ];
   const usage = command.createHelp().commandUsage(command).replaceAll(/\|[\w-]+/g, '');
   const alias = command.alias() === undefined ? '' : ` Also \`${command.alias()}\`.`;
-  return [`### ${usage.replace(/ \[options\].*$/, '')}`, `${sentence(command)}${alias}`, `\`\`\`\n${usage}\n\`\`\``, ...(given.length === 0 ? [] : [markdownTable(['', '', ''], given)])].join('\n\n');
+  const parts = [`### ${usage.replace(/ \[options\].*$/, '')}`, `${sentence(command)}${alias}`, `\`\`\`\n${usage}\n\`\`\``];
+  return [...parts, ...(given.length === 0 ? [] : [markdownTable(['', '', ''], given)])].join('\n\n');
 };
 
 /** A section for every command that does something; groups of commands have none of their own. @returns {string} */

@@ -25,8 +25,10 @@ const readValue = async ({ stdin }: Deps): Promise<string> => {
     chunks.push(bytes);
   }
   const text = Buffer.concat(chunks).toString('utf8').replace(/\r?\n$/, '');
-  if (text === '') throw new JackinError('usage', 'there is no value on standard input', { hint: 'pipe it in, as in `pass show key | jackin config env set NAME --stdin`' });
-  return text;
+  if (text !== '') return text;
+  throw new JackinError('usage', 'there is no value on standard input', {
+    hint: 'pipe it in, as in `pass show key | jackin config env set NAME --stdin`',
+  });
 };
 
 const valueFrom = async (value: string | undefined, stdin: boolean, deps: Deps): Promise<string> => {

@@ -15,7 +15,13 @@ const switchTrailer = async (name: keyof typeof TRAILERS, verb: 'enable' | 'disa
   const on = verb === 'enable';
   const state = `commits of agents get ${on ? 'a' : 'no'} ${what}`;
   await saveAndPrint(
-    { workspace: undefined, change: (current) => gitEdits(current, key, on), done: state, unchanged: `${state}, as before`, data: { setting: `git.${key}`, value: on } },
+    {
+      workspace: undefined,
+      change: (current) => gitEdits(current, key, on),
+      done: state,
+      unchanged: `${state}, as before`,
+      data: { setting: `git.${key}`, value: on },
+    },
     format,
     deps,
   );

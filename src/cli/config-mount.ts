@@ -26,7 +26,13 @@ const add = async (where: GlobalMountName, mount: { src: string; dst: string; re
   const kept = { ...mount, src: mount.src.startsWith('~') ? mount.src : source };
   const done = `added ${described(where)}: ${kept.src} at ${kept.dst}, ${access(kept.readonly)}`;
   await saveAndPrint(
-    { workspace: undefined, change: (current) => addMountEdits(current, where, kept), done, unchanged: done, data: { ...where, scope: where.scope ?? null, ...kept } },
+    {
+      workspace: undefined,
+      change: (current) => addMountEdits(current, where, kept),
+      done,
+      unchanged: done,
+      data: { ...where, scope: where.scope ?? null, ...kept },
+    },
     format,
     deps,
   );

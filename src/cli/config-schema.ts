@@ -15,7 +15,9 @@ const printSchema = async (kind: (typeof KINDS)[number], format: Format, deps: D
 export const schemaCommand = (context: Context) =>
   new Command('schema')
     .summary('print the JSON Schema of a file, for editors')
-    .addArgument(new Argument('[kind]', 'config.toml, a workspace file, a role’s jackin.role.toml, or the plan of a dry run').choices(KINDS).default('config' as const))
+    .addArgument(
+      new Argument('[kind]', 'config.toml, a workspace file, a role’s jackin.role.toml, or the plan of a dry run').choices(KINDS).default('config' as const),
+    )
     .addOption(asksNothing())
     .addOption(formatOption())
     .action((kind, flags) => printSchema(kind, flags.format, context.deps));

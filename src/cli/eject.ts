@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { Deps } from '../launch/deps.ts';
 import type { Instance, Selection } from '../instances/find.ts';
 import { JackinError } from '../shared/errors.ts';
-import { type Context, formatOption } from './options.ts';
+import { asksNothing, type Context, formatOption } from './options.ts';
 import { type Format, printResult } from './output.ts';
 
 const SELECTOR = 'role, instance id or container name';
@@ -52,7 +52,7 @@ export const ejectCommand = (context: Context) =>
     .argument('[selector]', SELECTOR)
     .option('--all', 'every instance that matches; without a selector every instance')
     .option('--purge', 'delete the state as well')
-    .option('--no-input', 'never ask (this command asks nothing)')
+    .addOption(asksNothing())
     .addOption(formatOption())
     .action((selector, flags) =>
       eject({ selector, all: flags.all ?? false }, { purge: flags.purge ?? false, format: flags.format }, context.deps),
@@ -63,6 +63,6 @@ export const purgeCommand = (context: Context) =>
     .summary('delete the state of an ejected instance')
     .argument('[selector]', SELECTOR)
     .option('--all', 'every instance that matches; without a selector every instance')
-    .option('--no-input', 'never ask (this command asks nothing)')
+    .addOption(asksNothing())
     .addOption(formatOption())
     .action((selector, flags) => purge({ selector, all: flags.all ?? false }, flags.format, context.deps));

@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import type { Deps } from '../launch/deps.ts';
 import { JackinError } from '../shared/errors.ts';
-import type { Context } from './options.ts';
+import { asksNothing, type Context } from './options.ts';
 import { exitCodeOf, sayAfterwards } from './session-end.ts';
 import { terminalOf } from './person.ts';
 
@@ -26,4 +26,5 @@ export const hardlineCommand = (context: Context) =>
     .summary('attach to the running session of an instance')
     .description('Attaches to the running session of an instance: the same screen as before. Ctrl-\\ leaves it running.')
     .argument('[selector]', 'role, instance id or container name')
+    .addOption(asksNothing())
     .action(async (selector) => context.exit(await hardline(selector, context.deps)));

@@ -2,7 +2,7 @@ import { Command, Option } from '@commander-js/extra-typings';
 import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
 import type { Deps } from '../launch/deps.ts';
 import { parseRole } from './load.ts';
-import { type Context, formatOption } from './options.ts';
+import { asksNothing, type Context, formatOption } from './options.ts';
 import { type Format, printResult } from './output.ts';
 import { progressPrinter } from './person.ts';
 
@@ -23,6 +23,6 @@ export const prewarmCommand = (context: Context) =>
     .summary('build and download everything that a load of the role would need')
     .argument('<role>', 'role name, or the path of a role folder')
     .addOption(new Option('--agent <agent>', 'agent to make ready').choices(AGENT_SLUGS))
-    .option('--no-input', 'never ask (this command asks nothing)')
+    .addOption(asksNothing())
     .addOption(formatOption())
     .action((role, flags) => prewarm(role, flags.agent, flags.format, context.deps));

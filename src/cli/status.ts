@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import type { Deps } from '../launch/deps.ts';
-import { type Context, formatOption } from './options.ts';
+import { asksNothing, type Context, formatOption } from './options.ts';
 import { type Format, printResult, table } from './output.ts';
 
 const status = async (format: Format, deps: Deps): Promise<void> => {
@@ -29,5 +29,6 @@ export const statusCommand = (context: Context) =>
   new Command('status')
     .alias('ps')
     .summary('list the instances')
+    .addOption(asksNothing())
     .addOption(formatOption())
     .action((flags) => status(flags.format, context.deps));

@@ -50,7 +50,8 @@ export const addMountEdits = (current: Content, where: GlobalMountName, mount: {
   }
   const found = lookUp(current, mountPath(where));
   if (found !== undefined) {
-    throw new JackinError('conflict', isMount(found) ? `there is a mount ${describeMount(where)} already` : `"${name}" is a scope and cannot be a mount as well`, { hint });
+    const why = isMount(found) ? `there is a mount ${describeMount(where)} already` : `"${name}" is a scope and cannot be a mount as well`;
+    throw new JackinError('conflict', why, { hint });
   }
   return [{ path: mountPath(where), value: mount }];
 };
@@ -80,8 +81,9 @@ export const removeMountEdits = (current: Content, where: GlobalMountName): Edit
   const known = listGlobalMounts(current);
   const elsewhere = known.find(({ name, scope }) => name === where.name && scope !== null && where.scope === undefined);
   const names = known.filter(({ scope }) => scope === (where.scope ?? null)).map(({ name }) => name);
+  const advice = didYouMean(where.name, names) || '`jackin config mount list` lists them';
   throw new JackinError('not-found', `there is no mount ${describeMount(where)}`, {
-    hint: elsewhere === undefined ? didYouMean(where.name, names) || '`jackin config mount list` lists them' : `there is one in a scope: --scope '${elsewhere.scope}'`,
+    hint: elsewhere === undefined ? advice : `there is one in a scope: --scope '${elsewhere.scope}'`,
   });
 };
 

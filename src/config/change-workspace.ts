@@ -106,7 +106,7 @@ export const planWorkspaceChange = (current: WorkspaceToml, change: WorkspaceCha
   const whole = mounts.filter((mount) => mount !== undefined);
   // What was nested before is as its owner wanted it: only a new or changed mount may cover, or be covered.
   const isTouched = (mount: MountToml) => [...change.mounts, ...change.isolations].some(({ dst }) => isAt(dst)(mount));
-  const covered = whole.some(isTouched) ? coveredMounts(whole, home).filter(({ mount, by }) => isTouched(mount) || isTouched(by)) : [];
+  const covered = coveredMounts(whole, home, isTouched);
   const wanted = mounts.map((mount) => (covered.some((entry) => entry.mount === mount) ? undefined : mount));
   const { default_role, default_agent, allowed_roles = [], keep_awake, git_pull_on_entry } = current;
   return {

@@ -31,11 +31,14 @@ const covers = (outer: MountToml, inner: MountToml, home: string): boolean => {
   });
 };
 
-/** The mounts that another one covers. Two that are alike: the later one is covered. Different access is an error. */
-export const coveredMounts = (mounts: readonly MountToml[], home: string): CoveredMount[] =>
+/**
+ * The mounts that another one covers. Two that are alike: the later one is covered.
+ * Different access is an error. Only pairs with a mount that `isMeant` are looked at.
+ */
+export const coveredMounts = (mounts: readonly MountToml[], home: string, isMeant: (mount: MountToml) => boolean = () => true): CoveredMount[] =>
   mounts.flatMap((mount, index) => {
     const isCovering = (other: MountToml, at: number): boolean => {
-      if (at === index || !contains(other.dst, mount.dst)) return false;
+      if (at === index || !contains(other.dst, mount.dst) || !(isMeant(mount) || isMeant(other))) return false;
       const isTwin = withoutTrailingSlash(other.dst) === withoutTrailingSlash(mount.dst);
       return (!isTwin || at < index) && covers(other, mount, home);
     };

@@ -3,7 +3,7 @@ import { stringify, type TomlValue } from 'smol-toml';
 import { isDeepStrictEqual } from 'node:util';
 import { type AST, parseTOML } from 'toml-eslint-parser';
 import { endOfLine, isOwnLine, lineBreakOf, type TomlTree } from './edit-tree.ts';
-import { alignLists, isTable, isTableArray, parseValue, type Table } from './edit-values.ts';
+import { alignLists, isTable, isTableArray, type Origins, parseValue, type Table } from './edit-values.ts';
 
 /** How new keys and values are written, and how values are changed where they stand. */
 
@@ -88,11 +88,11 @@ export interface Replacement {
 }
 
 /** The text of a value that is changed where it stands. Undefined when a comment in it would be lost. */
-export const replaceValue = (tree: TomlTree, old: AST.TOMLContentNode, before: unknown, after: unknown): Replacement | undefined => {
+export const replaceValue = (tree: TomlTree, old: AST.TOMLContentNode, before: unknown, after: unknown, origins: Origins): Replacement | undefined => {
   const text = tree.text.slice(...old.range);
   if (old.type === 'TOMLValue') return { text: renderLike(old, after), dropped: [] };
   const isList = old.type === 'TOMLArray' && Array.isArray(before) && Array.isArray(after);
-  const kept = isList ? alignLists(before, after) : [];
+  const kept = isList ? alignLists(before, after, origins) : [];
   const dropped = isList ? commentsOfRemoved(tree, old, kept) : [];
   const allowed = dropped.map(({ value }) => `false${value}`);
   const steps = isList ? [before.filter((_, at) => kept[at] !== undefined), after] : [after];

@@ -20,7 +20,7 @@ import {
   type TomlNode,
   type TomlTree,
 } from './edit-tree.ts';
-import { alignLists, isTable, isTableArray, parseValue, type Table } from './edit-values.ts';
+import { alignLists, isTable, isTableArray, type Origins, parseValue, type Table } from './edit-values.ts';
 
 /** The value in this text cannot be changed without losing a comment that stands in it. */
 class CommentAtRisk extends Error {}
@@ -31,18 +31,18 @@ const namesOnly = (path: KeyPath): string[] => path.filter((name) => typeof name
 const isSectionList = (node: TomlNode): boolean => node.children.get(0)?.header?.kind === 'array';
 
 /** What has to go before the rest can be set: keys and elements that are not wanted, tables that become something else. */
-const unwanted = (node: TomlNode | undefined, before: unknown, after: unknown, path: KeyPath): KeyPath[] => {
+const unwanted = (node: TomlNode | undefined, before: unknown, after: unknown, origins: Origins, path: KeyPath = []): KeyPath[] => {
   if (node === undefined || node.pair !== undefined || isDeepStrictEqual(before, after)) return [];
   if (isTable(before) && isTable(after)) {
     return Object.entries(before).flatMap(([key, value]) =>
-      Object.hasOwn(after, key) ? unwanted(node.children.get(key), value, after[key], [...path, key]) : [[...path, key]],
+      Object.hasOwn(after, key) ? unwanted(node.children.get(key), value, after[key], origins, [...path, key]) : [[...path, key]],
     );
   }
   if (isSectionList(node) && isTableArray(before) && isTableArray(after)) {
-    const kept = alignLists(before, after);
+    const kept = alignLists(before, after, origins);
     return before.flatMap((element, at) => {
       const to = kept[at];
-      return to === undefined ? [[...path, at]] : unwanted(node.children.get(at), element, after[to], [...path, at]);
+      return to === undefined ? [[...path, at]] : unwanted(node.children.get(at), element, after[to], origins, [...path, at]);
     });
   }
   return [path];
@@ -130,6 +130,7 @@ const newElements = (tree: TomlTree, node: TomlNode, path: KeyPath, kept: (numbe
 };
 
 interface Changes {
+  origins: Origins;
   splices: Splice[];
   dropped: AST.Comment[];
 }
@@ -139,7 +140,7 @@ const collect = (tree: TomlTree, node: TomlNode, before: unknown, after: unknown
   if (isDeepStrictEqual(before, after)) return;
   if (node.pair !== undefined) {
     const { value } = node.pair;
-    const replaced = replaceValue(tree, value, before, after);
+    const replaced = replaceValue(tree, value, before, after, changes.origins);
     if (replaced === undefined) throw new CommentAtRisk();
     changes.splices.push({ kind: 'replace', start: value.range[0], end: value.range[1], text: replaced.text });
     changes.dropped.push(...replaced.dropped);
@@ -151,23 +152,23 @@ const collect = (tree: TomlTree, node: TomlNode, before: unknown, after: unknown
     return;
   }
   const [elements, wanted] = [before as Table[], after as Table[]];
-  const kept = alignLists(elements, wanted);
+  const kept = alignLists(elements, wanted, changes.origins);
   elements.forEach((element, at) => collect(tree, node.children.get(at)!, element, wanted[kept[at]!], [...path, at], changes));
   changes.splices.push(...newElements(tree, node, path, kept, wanted));
 };
 
-const rewrite = (original: string, wanted: Table): string | undefined => {
+const rewrite = (original: string, wanted: Table, origins: Origins): string | undefined => {
   const dropped: AST.Comment[] = [];
   let text = original;
   let tree = parseTree(text);
   const { comments } = tree;
-  for (let gone = unwanted(tree.root, parseValue(text), wanted, []); gone.length > 0; gone = unwanted(tree.root, parseValue(text), wanted, [])) {
+  for (let gone = unwanted(tree.root, parseValue(text), wanted, origins); gone.length > 0; gone = unwanted(tree.root, parseValue(text), wanted, origins)) {
     const rest = withoutPaths(tree, gone);
     dropped.push(...rest.dropped);
     text = rest.text;
     tree = parseTree(text);
   }
-  const changes: Changes = { splices: [], dropped };
+  const changes: Changes = { origins, splices: [], dropped };
   collect(tree, tree.root, parseValue(text), wanted, [], changes);
   const result = applySplices(text, changes.splices, { lineBreak: lineBreakOf(original), firstPair: firstPairOf(tree)?.range[0] });
   const lost = missingFrom(parseTree(result).comments.map(({ value }) => value), comments.map(({ value }) => value));
@@ -180,10 +181,10 @@ const rewrite = (original: string, wanted: Table): string | undefined => {
  * comments, order, blank lines and quoting. Undefined when a comment would be lost,
  * or when what came of it does not say exactly what is wanted.
  */
-export const rewriteText = (text: string, wanted: Table): string | undefined => {
+export const rewriteText = (text: string, wanted: Table, origins: Origins = new WeakMap()): string | undefined => {
   const mark = text.startsWith('\uFEFF') ? '\uFEFF' : '';
   try {
-    const result = rewrite(text.slice(mark.length), wanted);
+    const result = rewrite(text.slice(mark.length), wanted, origins);
     return result === undefined ? undefined : mark + result;
   } catch (error) {
     if (error instanceof CommentAtRisk || error instanceof TomlError || error instanceof ParseError) return undefined;

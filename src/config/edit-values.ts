@@ -23,6 +23,19 @@ export const copy = <T>(value: T): T => {
   return isTable(value) ? (Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copy(inner)])) as T) : value;
 };
 
+/** Which element of its list a table was before the edits, so that it is known again however it changed. */
+export type Origins = WeakMap<object, number>;
+
+const copyWithOrigins = (value: unknown, origins: Origins): unknown => {
+  if (isTable(value)) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copyWithOrigins(inner, origins)]));
+  if (!Array.isArray(value)) return value;
+  return value.map((element, at) => {
+    const copied = copyWithOrigins(element, origins);
+    if (isTable(copied)) origins.set(copied, at);
+    return copied;
+  });
+};
+
 /** The value of a TOML text, in tables that compare equal to those of edits: the parser's have no prototype. */
 export const parseValue = (text: string): Table => copy<Table>(parse(text));
 
@@ -67,9 +80,9 @@ const remove = (root: Table, path: KeyPath): void => {
   if (isEmptyTable && path.length > 1 && typeof path.at(-2) === 'string') remove(root, path.slice(0, -1));
 };
 
-/** Pure: the value after the edits. */
-export const applyEdits = (current: Table, edits: readonly Edit[]): Table => {
-  const wanted = copy(current);
+/** Pure: the value after the edits. What was which element before is noted in `origins`. */
+export const applyEdits = (current: Table, edits: readonly Edit[], origins: Origins = new WeakMap()): Table => {
+  const wanted = copyWithOrigins(current, origins) as Table;
   for (const { path, value } of edits) {
     if (value === undefined) {
       remove(wanted, path);
@@ -101,11 +114,24 @@ const commonOf = (before: unknown[], after: unknown[]): [number, number][] => {
   return pairs;
 };
 
+/** Elements that the edits left or changed, told by their origin. Undefined when the list was set as a whole. */
+const alignByOrigin = (before: unknown[], after: unknown[], origins: Origins): (number | undefined)[] | undefined => {
+  const known = after.flatMap((element, to) => (isTable(element) && origins.has(element) ? [{ from: origins.get(element)!, to }] : []));
+  if (known.length === 0) return undefined;
+  // Once the others are gone, those that stay are counted anew.
+  if (known.length === before.length) return known.map(({ to }) => to);
+  const result: (number | undefined)[] = before.map(() => undefined);
+  for (const { from, to } of known) result[from] = to;
+  return result;
+};
+
 /**
  * What becomes of each element of a list: its index in the list after, undefined
- * when it goes. Equal ones are kept; between them the first ones are changed.
+ * when it goes. Without origins, equal ones are kept, and between them the first ones changed.
  */
-export const alignLists = (before: unknown[], after: unknown[]): (number | undefined)[] => {
+export const alignLists = (before: unknown[], after: unknown[], origins: Origins): (number | undefined)[] => {
+  const known = alignByOrigin(before, after, origins);
+  if (known !== undefined) return known;
   let start = 0;
   while (start < before.length && start < after.length && isDeepStrictEqual(before[start], after[start])) start += 1;
   let tail = 0;

@@ -4,7 +4,7 @@ import { withFileLock } from '../shared/lock.ts';
 import { isProblem, parseDocument, type TomlDocument } from './document.ts';
 import { isSection, renderKey, renderSections, renderValue } from './edit-render.ts';
 import { rewriteText } from './edit-text.ts';
-import { applyEdits, copy, type Edit, type Table } from './edit-values.ts';
+import { applyEdits, copy, type Edit, type Origins, type Table } from './edit-values.ts';
 import { schemaLine } from './editor-schema.ts';
 import { assertWorkspaceName, readUpgraded, unknownWorkspace } from './files.ts';
 import { lookUp } from './layers.ts';
@@ -44,8 +44,9 @@ const cannotEdit = (file: string, wanted: Table, edits: readonly Edit[]): Jackin
 export const editText = (file: string, text: string, edits: readonly Edit[]): string => {
   const document = parseDocument(file, text.replace(/^\uFEFF/, ''));
   if (isProblem(document)) throw configError([document]);
-  const wanted = applyEdits(document.value, edits);
-  const result = rewriteText(text, wanted);
+  const origins: Origins = new WeakMap();
+  const wanted = applyEdits(document.value, edits, origins);
+  const result = rewriteText(text, wanted, origins);
   if (result === undefined) throw cannotEdit(file, wanted, edits);
   return result;
 };
@@ -72,37 +73,37 @@ const newFile = (kind: EditTarget['kind']): Editable => ({
   pending: undefined,
 });
 
-const openConfig = async (paths: Paths): Promise<Editable> => {
-  const read = await readUpgraded(paths.configFile, 'config');
+const openConfig = (paths: Paths): Editable => {
+  const read = readUpgraded(paths.configFile, 'config');
   if (Array.isArray(read)) throw configError(read);
   if (read === undefined) return newFile('config');
   const value = valid(ConfigSchema, read.document);
-  const pending = await planMigration(paths, undefined);
+  const pending = planMigration(paths, undefined);
   return { text: pending?.after ?? read.text, value, pending };
 };
 
 /** A workspace that still stands in an old config.toml, and maybe in a file that a killed migration made. */
-const openInConfig = async (paths: Paths, name: string): Promise<Editable | undefined> => {
-  const read = await readUpgraded(paths.configFile, 'config');
+const openInConfig = (paths: Paths, name: string): Editable | undefined => {
+  const read = readUpgraded(paths.configFile, 'config');
   const document = read === undefined || Array.isArray(read) ? undefined : read.workspaces.get(name);
   if (document === undefined) return undefined;
   const value = valid(WorkspaceSchema, document);
-  const pending = (await planMigration(paths, undefined))!;
+  const pending = planMigration(paths, undefined)!;
   return { text: pending.workspaces.get(name)!, value, pending };
 };
 
 const openWorkspace = async (paths: Paths, name: string, create: boolean): Promise<Editable> => {
   assertWorkspaceName(name);
-  const inConfig = await openInConfig(paths, name);
+  const inConfig = openInConfig(paths, name);
   if (inConfig !== undefined) return inConfig;
-  const read = await readUpgraded(workspaceFile(paths, name), 'workspace');
+  const read = readUpgraded(workspaceFile(paths, name), 'workspace');
   if (Array.isArray(read)) throw configError(read);
   if (read === undefined) {
     if (create) return newFile('workspace');
     throw await unknownWorkspace(paths, name);
   }
   const value = valid(WorkspaceSchema, read.document);
-  const pending = await planMigration(paths, name);
+  const pending = planMigration(paths, name);
   return { text: pending?.after ?? read.text, value, pending };
 };
 
@@ -152,7 +153,7 @@ export const removeWorkspaceFile = async (paths: Paths, name: string): Promise<s
   const file = workspaceFile(paths, name);
   await makeFolderOf(paths.configLock);
   return withFileLock(paths.configLock, async () => {
-    const inConfig = await openInConfig(paths, name);
+    const inConfig = openInConfig(paths, name);
     if (inConfig?.pending !== undefined) await persistMigration(paths, inConfig.pending, new Date());
     if (!(await isTaken(file))) throw await unknownWorkspace(paths, name);
     await removeFile(file);

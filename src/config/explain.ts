@@ -144,7 +144,9 @@ const notAllowed = (role: string, allowed: Explanation): string | null => {
 
 /** A value that the command line may give, and a key of the workspace otherwise. */
 const chosen = (key: string, given: string | undefined, asked: Explanation[], note: string): Explanation => {
-  const set = asked.flatMap(({ key: name, chain }) => chain.filter(({ value }) => value !== null).map((link) => ({ ...link, text: `${name} ${link.text}` })));
+  const set = asked.flatMap(({ key: name, chain }) =>
+    chain.filter(({ value }) => value !== null).map((link) => ({ ...link, text: `${name} ${link.text}` })),
+  );
   const commandLine: ChainLink = {
     layer: 'command line', file: null, line: null, value: given ?? null, text: given === undefined ? '' : plainText(given), verdict: given === undefined ? 'not set' : 'decided',
   }; // prettier-ignore

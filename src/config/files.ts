@@ -59,7 +59,7 @@ export interface ReadFile extends Upgraded {
 }
 
 /** Reads a file of any version. Undefined when there is none. Nothing is written: an older one is brought up in memory. */
-export const readUpgraded = async (file: string, kind: FileKind): Promise<ReadFile | Problem[] | undefined> => {
+export const readUpgraded = (file: string, kind: FileKind): ReadFile | Problem[] | undefined => {
   const text = readText(file);
   if (text === undefined) return undefined;
   if (typeof text !== 'string') return [text];
@@ -82,33 +82,14 @@ const validateRead = <T>(schema: z.ZodType<T>, read: ReadFile | Problem[] | unde
 const workspacesIn = (config: ReadFile | Problem[] | undefined): Map<string, TomlDocument> =>
   config === undefined || Array.isArray(config) ? new Map() : config.workspaces;
 
-const loadWorkspace = async (
-  paths: Paths,
-  name: string,
-  inConfig: TomlDocument | undefined,
-): Promise<LoadedFile<WorkspaceToml> | Problem[] | undefined> => {
+const loadWorkspace = (paths: Paths, name: string, inConfig: TomlDocument | undefined): LoadedFile<WorkspaceToml> | Problem[] | undefined => {
   const file = workspaceFile(paths, name);
-  const read = await readUpgraded(file, 'workspace');
+  const read = readUpgraded(file, 'workspace');
   if (inConfig === undefined) return validateRead(WorkspaceSchema, read);
   if (read === undefined) return validated(WorkspaceSchema, inConfig, LEGACY);
   // A migration that was killed half-way leaves both, with the same content.
   const isSame = !Array.isArray(read) && isDeepStrictEqual(copy(read.document.value), copy(inConfig.value));
   return isSame ? validateRead(WorkspaceSchema, read) : [inConfig.problem([], `workspace "${name}" stands here and in ${file}: remove one of them`)];
-};
-
-/** Files that are open at the same time. */
-const AT_ONCE = 64;
-
-const loadWorkspaces = async (
-  paths: Paths,
-  names: string[],
-  inConfig: Map<string, TomlDocument>,
-): Promise<(LoadedFile<WorkspaceToml> | Problem[] | undefined)[]> => {
-  const results = [];
-  for (let at = 0; at < names.length; at += AT_ONCE) {
-    results.push(...(await Promise.all(names.slice(at, at + AT_ONCE).map((name) => loadWorkspace(paths, name, inConfig.get(name))))));
-  }
-  return results;
 };
 
 const assertNoProblems = (results: unknown[]): void => {
@@ -147,7 +128,7 @@ const namesOf = async (paths: Paths, inConfig: Map<string, TomlDocument>): Promi
   [...new Set([...(await namesOfFiles(paths)), ...inConfig.keys()])].sort();
 
 /** Names of the saved workspaces, sorted; those that stand in an old config.toml are among them. */
-export const listWorkspaces = async (paths: Paths): Promise<string[]> => namesOf(paths, workspacesIn(await readUpgraded(paths.configFile, 'config')));
+export const listWorkspaces = async (paths: Paths): Promise<string[]> => namesOf(paths, workspacesIn(readUpgraded(paths.configFile, 'config')));
 
 /** The error for a name that no workspace has, with the ones that there are. */
 export const unknownWorkspace = async (paths: Paths, name: string): Promise<JackinError> => {
@@ -165,9 +146,9 @@ export const unknownWorkspace = async (paths: Paths, name: string): Promise<Jack
  */
 export const readConfigFiles = async (paths: Paths, workspace?: string): Promise<ConfigFiles> => {
   if (workspace !== undefined) assertWorkspaceName(workspace);
-  const config = await readUpgraded(paths.configFile, 'config');
+  const config = readUpgraded(paths.configFile, 'config');
   const globalResult = validateRead(ConfigSchema, config);
-  const workspaceResult = workspace === undefined ? undefined : await loadWorkspace(paths, workspace, workspacesIn(config).get(workspace));
+  const workspaceResult = workspace === undefined ? undefined : loadWorkspace(paths, workspace, workspacesIn(config).get(workspace));
   assertNoProblems([globalResult, workspaceResult]);
   if (workspace !== undefined && workspaceResult === undefined) throw await unknownWorkspace(paths, workspace);
   return {
@@ -178,18 +159,19 @@ export const readConfigFiles = async (paths: Paths, workspace?: string): Promise
 
 /** Every saved workspace, by name. One invalid file fails the whole: it may be the one that is meant. */
 export const readAllWorkspaces = async (paths: Paths): Promise<Map<string, LoadedFile<WorkspaceToml>>> => {
-  const inConfig = workspacesIn(await readUpgraded(paths.configFile, 'config'));
+  const inConfig = workspacesIn(readUpgraded(paths.configFile, 'config'));
   const names = await namesOf(paths, inConfig);
-  const results = await loadWorkspaces(paths, names, inConfig);
+  const results = names.map((name) => loadWorkspace(paths, name, inConfig.get(name)));
   assertNoProblems(results);
   return new Map(names.flatMap((name, index) => (results[index] === undefined ? [] : [[name, results[index] as LoadedFile<WorkspaceToml>]])));
 };
 
 /** Reads every configuration file there is; the paths of those that were read. All problems are thrown at once. */
 export const validateAll = async (paths: Paths): Promise<string[]> => {
-  const config = await readUpgraded(paths.configFile, 'config');
+  const config = readUpgraded(paths.configFile, 'config');
   const inConfig = workspacesIn(config);
-  const results = [validateRead(ConfigSchema, config), ...(await loadWorkspaces(paths, await namesOf(paths, inConfig), inConfig))];
+  const names = await namesOf(paths, inConfig);
+  const results = [validateRead(ConfigSchema, config), ...names.map((name) => loadWorkspace(paths, name, inConfig.get(name)))];
   assertNoProblems(results);
   return [...new Set(results.flatMap((result) => (result === undefined || Array.isArray(result) ? [] : result.document.file)))];
 };
@@ -200,7 +182,7 @@ export const createWorkspaceFile = async (paths: Paths, name: string, text: stri
   const file = workspaceFile(paths, name);
   await makeFolderOf(paths.configLock);
   await withFileLock(paths.configLock, async () => {
-    const inConfig = workspacesIn(await readUpgraded(paths.configFile, 'config')).has(name);
+    const inConfig = workspacesIn(readUpgraded(paths.configFile, 'config')).has(name);
     if (inConfig || (await isTaken(file))) {
       throw new JackinError('conflict', `workspace "${name}" exists already: ${inConfig ? paths.configFile : file}`, {
         hint: 'choose another name, or edit that file',

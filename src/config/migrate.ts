@@ -11,7 +11,7 @@ import { listWorkspaces, type ReadFile, readUpgraded } from './files.ts';
 import { type FileKind, upgradeDocument } from './migrate-steps.ts';
 import { splitWorkspaces } from './migrate-split.ts';
 import { type Paths, workspaceFile } from './paths.ts';
-import { configError, type Problem } from './problems.ts';
+import { configError } from './problems.ts';
 import { CONFIG_VERSION } from './schema.ts';
 import { keepBackup, writeConfigFile } from './write.ts';
 
@@ -121,9 +121,9 @@ const sourceOf = (paths: Paths, workspace: string | undefined): Source =>
   workspace === undefined ? { kind: 'config', name: 'config', file: paths.configFile } : { kind: 'workspace', name: workspace, file: workspaceFile(paths, workspace) };
 
 /** Whether a killed migration made this very file. Any other one is in the way. */
-const isMade = async (paths: Paths, name: string, text: string): Promise<boolean> => {
+const isMade = (paths: Paths, name: string, text: string): boolean => {
   const file = workspaceFile(paths, name);
-  const there = await readUpgraded(file, 'workspace');
+  const there = readUpgraded(file, 'workspace');
   if (there === undefined) return false;
   if (!Array.isArray(there) && there.text === text) return true;
   throw new JackinError('conflict', `workspace "${name}" stands in ${paths.configFile} and in ${file}`, {
@@ -131,19 +131,18 @@ const isMade = async (paths: Paths, name: string, text: string): Promise<boolean
   });
 };
 
-const planOne = async (paths: Paths, { kind, name, file }: Source, { text }: ReadFile): Promise<PlannedMigration | undefined> => {
+const planOne = (paths: Paths, { kind, name, file }: Source, { text }: ReadFile): PlannedMigration | undefined => {
   const migrated = migrateText(file, kind, text);
   if (migrated === 'current') return undefined;
-  const toMake = [];
-  for (const part of migrated.workspaces) if (!(await isMade(paths, part.name, part.text))) toMake.push(part.name);
+  const toMake = migrated.workspaces.filter((part) => !isMade(paths, part.name, part.text)).map((part) => part.name);
   const workspaces = new Map(migrated.workspaces.map((part) => [part.name, part.text]));
   return { name, file, from: migrated.from, before: text, after: migrated.text, workspaces, toMake };
 };
 
 /** What migrating a file comes to; undefined when it has the newest version or is not there. */
-export const planMigration = async (paths: Paths, workspace: string | undefined): Promise<PlannedMigration | undefined> => {
+export const planMigration = (paths: Paths, workspace: string | undefined): PlannedMigration | undefined => {
   const source = sourceOf(paths, workspace);
-  const read = await readUpgraded(source.file, source.kind);
+  const read = readUpgraded(source.file, source.kind);
   if (Array.isArray(read)) throw configError(read);
   return read === undefined ? undefined : planOne(paths, source, read);
 };
@@ -160,18 +159,13 @@ export const persistMigration = async (paths: Paths, planned: PlannedMigration, 
   return backup;
 };
 
-const planAll = async (paths: Paths): Promise<PlannedMigration[]> => {
-  const sources = [sourceOf(paths, undefined), ...(await listWorkspaces(paths)).map((name) => sourceOf(paths, name))];
-  const reads: { source: Source; read: ReadFile | Problem[] | undefined }[] = [];
-  for (const source of sources) reads.push({ source, read: await readUpgraded(source.file, source.kind) });
+const planAll = async (paths: Paths, only: readonly string[] | undefined): Promise<PlannedMigration[]> => {
+  const all = [sourceOf(paths, undefined), ...(await listWorkspaces(paths)).map((name) => sourceOf(paths, name))];
+  const sources = only === undefined ? all : all.filter(({ file }) => only.includes(file));
+  const reads = sources.map((source) => ({ source, read: readUpgraded(source.file, source.kind) }));
   const problems = reads.flatMap(({ read }) => (Array.isArray(read) ? read : []));
   if (problems.length > 0) throw configError(problems);
-  const planned: PlannedMigration[] = [];
-  for (const { source, read } of reads) {
-    const one = read === undefined ? undefined : await planOne(paths, source, read as ReadFile);
-    if (one !== undefined) planned.push(one);
-  }
-  return planned;
+  return reads.flatMap(({ source, read }) => (read === undefined ? [] : (planOne(paths, source, read as ReadFile) ?? [])));
 };
 
 const report = (paths: Paths, { file, from, before, after, workspaces, toMake }: PlannedMigration, backup: string | null): Migration[] => [
@@ -179,17 +173,24 @@ const report = (paths: Paths, { file, from, before, after, workspaces, toMake }:
   { file, from, to: CONFIG_VERSION, before, after, backup },
 ];
 
+export interface MigrateOptions {
+  dryRun: boolean;
+  now: Date;
+  /** Paths of the files to look at: what is wrong with another one is not in the way. Without it, every file. */
+  only?: readonly string[];
+}
+
 /**
  * Brings every configuration file to the newest version, each by itself, with the text
  * before kept in the jackin home. When one of them cannot be, nothing is written.
  * With `dryRun` nothing is written either. Empty when there is nothing to do.
  */
-export const migrateAll = async (paths: Paths, { dryRun, now }: { dryRun: boolean; now: Date }): Promise<Migration[]> => {
-  const planned = await planAll(paths);
+export const migrateAll = async (paths: Paths, { dryRun, now, only }: MigrateOptions): Promise<Migration[]> => {
+  const planned = await planAll(paths, only);
   if (dryRun || planned.length === 0) return planned.flatMap((one) => report(paths, one, null));
   return withFileLock(paths.configLock, async () => {
     const done: Migration[] = [];
-    for (const one of await planAll(paths)) done.push(...report(paths, one, await persistMigration(paths, one, now)));
+    for (const one of await planAll(paths, only)) done.push(...report(paths, one, await persistMigration(paths, one, now)));
     return done;
   });
 };

@@ -197,7 +197,11 @@ const agentVersions = z
               .string()
               .regex(/^\d[\w.+-]{0,63}$/, 'expected an exact version such as 2.1.0')
               .optional()
-              .meta({ description: 'Exact version to install.', otherwise: 'the newest that is cached, else the newest there is', refused: 'ranges and tags such as `latest`' }),
+              .meta({
+                description: 'Exact version to install.',
+                otherwise: 'the newest that is cached, else the newest there is',
+                refused: 'ranges and tags such as `latest`',
+              }),
           })
           .optional()
           .describe(`Version of ${AGENTS[slug].name}.`),
@@ -218,7 +222,10 @@ export const ConfigSchema = z.strictObject({
     .record(
       roleKey,
       z.strictObject({
-        git: gitUrl.optional().meta({ description: 'Where the role comes from.', refused: 'URLs that run a program (`ext::`), that hold a login, `file://` and `git://`' }),
+        git: gitUrl.optional().meta({
+          description: 'Where the role comes from.',
+          refused: 'URLs that run a program (`ext::`), that hold a login, `file://` and `git://`',
+        }),
         trusted: z.boolean().optional().meta({ description: 'Whether its Dockerfile may be built and run.', default: false }),
         env,
       }),
@@ -237,10 +244,20 @@ export const WorkspaceSchema = z
       .min(1, 'at least one mount is needed: without one the container sees none of your files')
       .meta({ description: 'What the container sees of the host.', refused: 'an empty list, and two mounts on one destination' }),
     allowed_roles: z.array(roleKey).optional().meta({ description: 'Roles that may run here.', otherwise: 'any role' }),
-    default_role: roleKey.optional().meta({ description: 'Role for a load that names none.', otherwise: '`last_role`', refused: 'a role that `allowed_roles` does not list' }),
-    default_agent: z.enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]]).optional().meta({ description: 'Agent for a load that names none.', otherwise: 'the only agent of the role' }),
+    default_role: roleKey.optional().meta({
+      description: 'Role for a load that names none.',
+      otherwise: '`last_role`',
+      refused: 'a role that `allowed_roles` does not list',
+    }),
+    default_agent: z
+      .enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]])
+      .optional()
+      .meta({ description: 'Agent for a load that names none.', otherwise: 'the only agent of the role' }),
     last_role: roleKey.optional().describe('Role that was used last; jackin writes it. For a load that names none where there is no default_role.'),
-    git_pull_on_entry: z.boolean().optional().meta({ description: 'Pulls every mounted git repository on the host before the container starts. Left out when it is false.', default: false }),
+    git_pull_on_entry: z.boolean().optional().meta({
+      description: 'Pulls every mounted git repository on the host before the container starts. Left out when it is false.',
+      default: false,
+    }),
     keep_awake: z
       .strictObject({ enabled: z.boolean().optional().meta({ description: 'Whether to keep the host awake.', default: false }) })
       .optional()

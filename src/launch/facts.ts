@@ -17,9 +17,18 @@ const kindOf = async (real: string): Promise<MountFacts['kind']> => {
   return info.isSocket() ? 'socket' : 'other';
 };
 
-const lookAtMount = async ({ source }: MountEntry): Promise<MountFacts> => {
+/** Where on the host a container's path is: in the innermost mount that holds it. */
+const hostPlaceOf = (target: string, mounts: MountEntry[]): string | undefined => {
+  const mount = mounts.filter((one) => contains(one.target, target)).sort((a, b) => b.target.length - a.target.length)[0];
+  return mount && path.join(mount.source, path.relative(mount.target, target));
+};
+
+const lookAtMount = async (mount: MountEntry, mounts: MountEntry[]): Promise<MountFacts> => {
+  const { source, target } = mount;
   const real = await realpath(source).catch(() => undefined);
-  return { source, real, kind: real === undefined ? 'missing' : await kindOf(real) };
+  const point = hostPlaceOf(target, mounts.filter((other) => other.target !== target));
+  const isMissing = point !== undefined && (await stat(point).catch(() => undefined)) === undefined;
+  return { source, real, kind: real === undefined ? 'missing' : await kindOf(real), ...(isMissing ? { missingPoint: point } : {}) };
 };
 
 /** Where links lead to; a place that is not there yet is where its name says. */
@@ -28,11 +37,8 @@ const realOr = (place: string): Promise<string> => realpath(place).catch(() => p
 /** The host side of the workdir. A workdir above every mount has none. */
 const lookAtWorkdir = async (config: ResolvedConfig): Promise<Facts['workdir']> => {
   const { workdir } = config.workspace;
-  const mount = config.mounts
-    .filter(({ target }) => contains(target, workdir))
-    .sort((a, b) => b.target.length - a.target.length)[0];
-  if (mount === undefined) return null;
-  const place = path.join(mount.source, path.relative(mount.target, workdir));
+  const place = hostPlaceOf(workdir, config.mounts);
+  if (place === undefined) return null;
   const info = await stat(place).catch(() => undefined);
   if (info === undefined) return { missing: place };
   return info.isDirectory() ? { owner: { uid: info.uid, gid: info.gid } } : { noDirectory: place };
@@ -63,7 +69,7 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
   const operator = { uid: deps.uid, gid: deps.gid };
   const [logins, mounts, workdir, jackinHome, configDir, operatorHome] = await Promise.all([
     inspectLogins(config, role, deps, now),
-    Promise.all(config.mounts.map(lookAtMount)),
+    Promise.all(config.mounts.map((mount) => lookAtMount(mount, config.mounts))),
     lookAtWorkdir(config),
     // A mount is judged by its real path, so the places it is compared with must be real paths as well.
     realOr(paths.jackinHome),

@@ -39,4 +39,6 @@ export interface MountFacts {
   /** Where the source really is, links resolved; undefined when there is nothing. */
   real: string | undefined;
   kind: 'directory' | 'file' | 'socket' | 'other' | 'missing';
+  /** Inside another mount: the host's path of its mount point, when there is nothing. The engine would make it, as root. */
+  missingPoint?: string;
 }

@@ -89,6 +89,10 @@ export const judgeMounts = (
       refuse(`two mounts on one destination: ${target} is the destination of ${other.source} (${describeOrigin(other.origin)}) and of ${mount.source} (${describeOrigin(mount.origin)})`, 'remove one of them or give it another destination');
     }
     targets.set(target, mount);
+    const { missingPoint } = facts.mounts[index]!;
+    if (missingPoint !== undefined) {
+      refuse(`${mount.target} lies in another mount, which has no ${missingPoint} to put it on (${describeOrigin(mount.origin)})`, 'create it, or choose another destination');
+    }
     const why = sensitivity(real, facts.paths, logins);
     if (why !== undefined) consents.push({ path: mount.source, why, given: allowed.includes(mount.source) });
   });

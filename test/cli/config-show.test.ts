@@ -197,11 +197,12 @@ describe('what is never printed', () => {
 
   it('control characters of a file', async () => {
     const { run, write, project } = await makeSandbox();
-    await write('config/workspaces/app.toml', `workdir = "/app"\nmounts = [{ src = "/x\\u001b[2J\\u009b\\n", dst = "/app" }, { src = "${project}", dst = "/p" }]\n`);
+    await write('config/workspaces/app.toml', `workdir = "/app"\nmounts = [{ src = "/x\\u001b[2J\\u009b\\nforged", dst = "/app" }, { src = "${project}", dst = "/p" }]\n`);
     for (const words of [['workspace', 'show', 'app'], ['config', 'show'], ['config', 'explain', 'mounts']]) {
       const { code, stdout } = await run(words);
       expect(code).toBe(0);
       expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+      expect(stdout).not.toMatch(/^ *forged/m);
     }
   });
 });

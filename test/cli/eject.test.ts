@@ -135,6 +135,22 @@ describe('purge', () => {
     }
   });
 
+  it('--all deletes nothing while one of them has its container, and names every one that does', async () => {
+    const names = [await addInstance({ id: '1aaaaaaa', container: false }), await addInstance({ id: '2aaaaaaa' }), await addInstance({ id: '3aaaaaaa', running: false })];
+    const { code, stderr } = await sandbox.run(['purge', '--all'], { engine });
+    expect(code).toBe(8);
+    expect(stderr).toContain(`${names[1]} still exists (running)\n${names[2]} still exists (stopped)`);
+    expect((await states()).sort()).toEqual(names);
+  });
+
+  it('that was killed is finished by the next command', async () => {
+    const doomed = '.removing-jk-1aaaaaaa-x';
+    await sandbox.write(`jackin/data/${doomed}/home/.kimi-code/credentials/kimi-code.json`, 'a login');
+    await chmod(path.join(sandbox.jackinHome, 'data', doomed, 'home'), 0);
+    expect((await sandbox.run(['status'], { engine })).code).toBe(0);
+    expect(await states()).toEqual([]);
+  });
+
   it('deletes what an agent has locked away from its owner', async () => {
     const name = await addInstance({ id: '1aaaaaaa', container: false });
     const locked = path.join(sandbox.jackinHome, 'data', name, 'home', 'locked');

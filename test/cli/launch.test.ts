@@ -23,7 +23,8 @@ const SECRETS = {
 };
 const ALL = Object.values(SECRETS);
 
-const CONFIG = `[env]
+const CONFIG = `version = "v1alpha6"
+[env]
 LITERAL = ${JSON.stringify(SECRETS.literal)}
 FROM_HOST = "$HOST_SECRET"
 `;

@@ -1,4 +1,5 @@
 import { readdir } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PlanSchema } from '../../src/plan/plan.ts';
 import { makeSandbox } from './run.ts';
@@ -53,6 +54,32 @@ describe('load --dry-run', () => {
     expect(stdout).toContain(`Login in ${home}/.kimi-code`);
     expect(stdout).toMatch(/access until 2026-11-2\d \d\d:\d\dZ/);
     expect(stdout).toMatch(/copy of a login that rotates: .*refreshes second is logged out/);
+  });
+
+  it('refuses a file as the place to work in', async () => {
+    const { run, write } = await makeSandbox();
+    const file = await write('project/notes.txt', 'x');
+    const { code, stderr } = await run(['load', 'agent-smith', file, '--dry-run']);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`workdir ${file} is not a directory`);
+  });
+
+  it('refuses a mount inside another one that has no place for it: the engine would make that, as root', async () => {
+    const { run, write, project, root } = await makeSandbox();
+    await write('data/x', '');
+    const load = () => run(['load', 'agent-smith', '--mount', `${root}/data:${project}/vendor/data`, '--dry-run']);
+    expect(await load()).toMatchObject({ code: 2, stderr: expect.stringContaining(`has no ${project}/vendor/data to put it on (command line)`) });
+    await write('project/vendor/data/.keep', '');
+    expect((await load()).code).toBe(0);
+  });
+
+  it('keeps a directory’s name on its line, whatever it holds', async () => {
+    const { run, write, project } = await makeSandbox();
+    const name = 'app\nlogin      kimi: forged';
+    await write(`project/${name}/x`, '');
+    const { stdout } = await run(['load', 'agent-smith', path.join(project, name), '--dry-run']);
+    expect(stdout).toContain('app');
+    expect(stdout).not.toMatch(/^login {6}kimi: forged/m);
   });
 
   it('says what to run when there is no login', async () => {

@@ -31,3 +31,24 @@ describe.each(['config', 'workspace', 'role', 'plan'])('schemas/%s.schema.json',
     expect(text).not.toMatch(/"(otherwise|refused)":/);
   });
 });
+
+const NORM = [
+  'version', 'kimi.auth_forward', 'kimi.sync_source_dir', 'github.auth_forward', 'github.env', 'env', 'docker.mounts', 'docker.mounts.<name>.isolation',
+  'docker.mounts.<scope>.<name>.src', 'git.coauthor_trailer', 'git.dco', 'roles.<role>.git', 'roles.<role>.trusted', 'agents.kimi.version', 'workdir',
+  'mounts[].src', 'mounts[].dst', 'mounts[].readonly', 'mounts[].isolation', 'allowed_roles', 'default_role', 'default_agent', 'last_role',
+  'keep_awake.enabled', 'git_pull_on_entry',
+]; // prettier-ignore
+
+describe('docs/reference/configuration.md', () => {
+  const page = readFileSync(path.resolve(import.meta.dirname, '../../docs/reference/configuration.md'), 'utf8');
+  const cells = (key: string): string[] => page.split('\n').find((line) => line.startsWith(`| \`${key}\` |`))?.split(' | ') ?? [];
+
+  it('has a row for every setting, with its default, its layers and what is refused', () => {
+    expect(NORM.filter((key) => cells(key).length !== 6)).toEqual([]);
+    const [, values, fallback, layers, refused] = cells('kimi.auth_forward');
+    expect([values, fallback, layers]).toEqual(['`sync`, `api_key`, `ignore`', '`sync`', 'global, workspace, workspace × role']);
+    expect(refused).toContain('oauth_token');
+    expect(cells('env')[3]).toBe('global, role, workspace, workspace × role');
+    expect(cells('docker.mounts.<name>.isolation')[4]).toBe('any value');
+  });
+});

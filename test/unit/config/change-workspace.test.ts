@@ -41,6 +41,11 @@ describe('a change of a workspace', () => {
     expect(after.mounts).toEqual([{ ...cache, src: '/c2' }, { src: '/x', dst: '/x', readonly: true, isolation: 'shared' }]);
   });
 
+  it('removes several mounts that stand one behind the other', () => {
+    const last: MountToml = { src: '/x', dst: '/x', readonly: false, isolation: 'shared' };
+    expect(change(workspace({ mounts: [app, cache, last] }), { removeDestinations: ['/app', '/cache'] }).after.mounts).toEqual([last]);
+  });
+
   it('writes the isolation of every mount out, and touches nothing else of the others', () => {
     const bare = { src: '/src/app', dst: '/app' };
     expect(change(workspace({ mounts: [bare] }), { defaultRole: 'a' }).after.mounts).toEqual([{ ...bare, isolation: 'shared' }]);
@@ -71,8 +76,11 @@ describe('a change of a workspace', () => {
   });
 
   it('leaves alone what was nested before', () => {
-    const nested = workspace({ mounts: [app, { src: '/src/app/secret', dst: '/app/secret', readonly: true, isolation: 'shared' }] });
-    expect(change(nested, { gitPull: true }).after.mounts).toHaveLength(2);
+    const secret: MountToml = { src: '/src/app/secret', dst: '/app/secret', readonly: true, isolation: 'shared' };
+    const twin: MountToml = { src: '/src/app/lib', dst: '/app/lib', readonly: false, isolation: 'shared' };
+    const nested = workspace({ mounts: [app, secret, twin] });
+    expect(change(nested, { gitPull: true }).after.mounts).toEqual([app, secret, twin]);
+    expect(change(nested, { mounts: [{ src: '/x', dst: '/x', readonly: false }] }).after.mounts).toHaveLength(4);
   });
 });
 

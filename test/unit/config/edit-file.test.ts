@@ -30,7 +30,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
       if (error !== undefined) throw error;
       const handle = await actual.open(file, flags, mode);
       if (!isWrite) return handle;
-      handle.writeFile = guarded('write', handle.writeFile.bind(handle)) as typeof handle.writeFile;
+      handle.writeFile = guarded('write', handle.writeFile.bind(handle));
       handle.sync = guarded('sync', handle.sync.bind(handle));
       return handle;
     },
@@ -188,20 +188,22 @@ describe('a disk that fails', () => {
     ['EIO', 'failed', /EIO/],
   ])('with %s at any step leaves the file as it was', async (code, expected, message) => {
     const { root, paths, read } = await place({ 'config/config.toml': CONFIG, 'config/workspaces/w.toml': WORKSPACE });
-    for (let step = 0; ; step += 1) {
+    const failAt = async (step: number) => {
       let calls = 0;
       // The lock is not what is tested here.
       disk.fail = (_, file) => (file.includes('config.lock') || calls++ !== step ? undefined : errno(code));
-      const failed = await setMode(paths).then(() => undefined, (error: unknown) => error as JackinError);
+      const failed = await setMode(paths).then(() => undefined, (error: unknown) => error);
       disk.fail = () => undefined;
-      if (failed === undefined) {
-        expect(step).toBeGreaterThan(3);
-        break;
-      }
+      return failed;
+    };
+    let steps = 0;
+    for (let failed = await failAt(0); failed !== undefined; failed = await failAt(steps)) {
+      steps += 1;
       expect(failed).toMatchObject({ code: expected, message: expect.stringMatching(message), hint: expect.stringContaining('nothing was changed') });
       expect(await read('config/config.toml')).toBe(CONFIG);
       expect((await readdir(path.join(root, 'config'))).sort()).toEqual(['config.toml', 'workspaces']);
     }
+    expect(steps).toBeGreaterThan(3);
   });
 
   it('is told for a new workspace too, and none appears', async () => {

@@ -32,12 +32,12 @@ vi.mock('node:fs/promises', async (importOriginal) => {
       if (typeof flags !== 'number' || (flags & 3) === 0) return actual.open(file, flags, mode);
       step(file);
       const handle = await actual.open(file, flags, mode);
-      const { writeFile: write } = handle;
-      handle.writeFile = (async (text: string) => {
-        if (disk.left <= 0) await write.call(handle, text.slice(0, text.length / 2));
+      const write = handle.writeFile.bind(handle);
+      handle.writeFile = async (text) => {
+        if (disk.left <= 0) await write(String(text).slice(0, String(text).length / 2));
         step(file);
-        await write.call(handle, text);
-      }) as typeof handle.writeFile;
+        await write(text);
+      };
       return handle;
     },
   };
@@ -210,5 +210,14 @@ describe('migrating', () => {
       expect(Object.values(await snapshot(path.join(root, 'jackin/backups')))).toContain(OLD['config/config.toml']);
     }
     expect(steps).toBeGreaterThan(15);
+  });
+});
+
+describe('migrating some of the files', () => {
+  it('is not stopped by what is wrong with another one', async () => {
+    const { paths } = await place({ ...OLD, 'config/workspaces/bad.toml': 'version = "v9"\n' });
+    const file = path.join(paths.workspacesDir, 'old.toml');
+    expect((await migrateAll(paths, { dryRun: false, now: NOW, only: [file] })).map((one) => one.file)).toEqual([file]);
+    expect((await readConfigFiles(paths)).global).toMatchObject({ from: 'legacy' });
   });
 });

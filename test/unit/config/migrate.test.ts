@@ -119,7 +119,7 @@ describe('workspaces in config.toml', () => {
       'workspaces = { app = { workdir = "/a", env = { A = "1" }, mounts = [{ src = "/a", dst = "/a" }] } }\n',
       'workspaces.app.workdir = "/a"\nworkspaces."app".env = { A = "1" }\n[[workspaces.app.mounts]]\nsrc = "/a"\ndst = "/a"\n',
     ]) {
-      expect(Object.fromEntries(Object.entries(split(text)).map(([name, part]) => [name, parseValue(part)])), text).toEqual(expected);
+      expect({ text, parts: Object.fromEntries(Object.entries(split(text)).map(([name, part]) => [name, parseValue(part)])) }).toEqual({ text, parts: expected });
       expect(migrate('config', text).text).toBe('version = "v1alpha6"\n');
     }
   });
@@ -152,7 +152,7 @@ describe('migrating any document', () => {
       },
       { requiredKeys: [], noNullPrototype: true },
     );
-  const defined = <T extends object>(entries: T) => Object.fromEntries(Object.entries(entries).filter(([, entry]) => entry !== undefined)) as never;
+  const defined = (entries: object) => Object.fromEntries(Object.entries(entries).filter(([, entry]) => entry !== undefined)) as never;
 
   /** What has to come of a workspace, said in another way than the program does. */
   const expectedOf = (before: Table): Table => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { MountFacts } from '../../../src/plan/facts.ts';
-import { planOf } from './world.ts';
+import { LOGIN, planOf } from './world.ts';
 
 /** A launch of /home/op/app with one more mount, whose source really is at `real`. */
 const withMount = (source: string, target: string, facts: Partial<MountFacts> = {}, allowedMounts: string[] = []) =>
@@ -33,6 +33,34 @@ describe('mount sources', () => {
       expect(withMount(source, '/x', {}, [source]).consents).toMatchObject([{ path: source, given: true }]);
     },
   );
+
+  it.each(['/run', '/var/run', '/run/podman'])('are never a directory with the engine’s socket in it: %s', (source) => {
+    expect(() => withMount(source, '/x')).toThrow(/root on this machine/);
+  });
+
+  it.each(['/proc', '/proc/1/root', '/proc/self'])('are never the processes of this machine: %s', (source) => {
+    expect(() => withMount(source, '/x')).toThrow(/every process of this machine/);
+  });
+
+  it.each([
+    ['/home', { jackinHome: '/srv/jackin' }, /your home directory/],
+    ['/srv', { jackinHome: '/srv/jackin' }, /holds \/srv\/jackin, with the state and logins/],
+    ['/etc/jackin', { configDir: '/etc/jackin' }, /\/etc\/jackin holds credentials/],
+    ['/home/op/.config', {}, /it holds \/home\/op\/\.config\/gcloud, with credentials in it/],
+    ['/home/op/.local/share', {}, /with credentials in it/],
+    ['/mnt', {}, /\/mnt\/logins\/kimi, with credentials in it/],
+  ])('need consent also above what they must not show, wherever that is: %s', (source, paths, why) => {
+    const elsewhere = { jackinHome: '/home/op/.jackin', dataDir: '/home/op/.jackin/data', operatorHome: '/home/op', configDir: '/home/op/.config/jackin', ...paths };
+    const { consents } = planOf({
+      request: { mounts: [{ source, target: '/x', readonly: false }] },
+      facts: {
+        paths: elsewhere,
+        logins: { kimi: { ...LOGIN, dir: '/mnt/logins/kimi' } },
+        mounts: ['/home/op/app', source].map((path) => ({ source: path, real: path, kind: 'directory' })),
+      },
+    });
+    expect(consents).toMatchObject([{ path: source, given: false, why: expect.stringMatching(why) }]);
+  });
 
   it('are judged by what a link points at', () => {
     expect(withMount('/tmp/link', '/x', { real: '/home/op/.ssh' }).consents).toHaveLength(1);

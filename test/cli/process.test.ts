@@ -1,0 +1,89 @@
+/** `main.ts` as a process: what depends on the real streams, directories and users. */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = path.resolve(import.meta.dirname, '..', '..');
+
+let folder: string;
+let main: string;
+let env: Record<string, string>;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'jackin-process-'));
+  // As the product is bundled, with an engine's client that reaches nobody.
+  const client = path.join(folder, 'client.mjs');
+  await writeFile(client, `export default class { version() { return Promise.reject(Object.assign(new Error('no'), { code: 'ECONNREFUSED' })); } }`);
+  const { ESM_BANNER } = (await import(path.join(root, 'scripts/lib/bundle-capsule.mjs'))) as { ESM_BANNER: { js: string } };
+  const outdir = path.join(folder, 'dist');
+  await build({
+    entryPoints: [path.join(root, 'src/main.ts')],
+    outdir,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    alias: { dockerode: client },
+    banner: ESM_BANNER,
+    logLevel: 'error',
+    define: { 'process.env.JACKIN_BUILD_VERSION': '"1.2.3"' },
+  });
+  await writeFile(path.join(outdir, 'package.json'), '{"type":"module"}');
+  await mkdir(path.join(folder, 'roles', 'some'), { recursive: true });
+  await writeFile(path.join(folder, 'roles', 'some', 'jackin.role.toml'), 'version = "v1alpha6"\ndockerfile = "Dockerfile"\nagents = ["kimi"]\n[kimi]\n');
+  await mkdir(path.join(folder, 'construct'));
+  await writeFile(path.join(folder, 'construct', 'Dockerfile'), 'FROM scratch\n');
+  for (const name of ['config', 'user', 'project']) await mkdir(path.join(folder, name));
+  main = path.join(outdir, 'main.js');
+  env = { PATH: process.env.PATH ?? '', HOME: path.join(folder, 'user'), JACKIN_CONFIG_DIR: path.join(folder, 'config'), JACKIN_HOME_DIR: path.join(folder, 'home') };
+  await chmod(folder, 0o755);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const shell = (script: string) => spawnSync('sh', ['-c', script, 'sh', process.execPath, main], { env, cwd: path.join(folder, 'project'), encoding: 'utf8' });
+
+describe('a result that cannot be written', () => {
+  it.skipIf(!existsSync('/dev/full'))('is a failure', () => {
+    const { status, stderr } = shell('"$1" "$2" --version >/dev/full');
+    expect(stderr).toMatch(/^error: the result could not be written: ENOSPC/);
+    expect(status).toBe(1);
+  });
+
+  it('is a success when its reader did not want it', async () => {
+    const child = spawn(process.execPath, [main, '--help'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    let stderr = '';
+    child.stderr.on('data', (chunk) => (stderr += chunk));
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0);
+    expect(stderr).toBe('');
+  });
+});
+
+it.skipIf(!existsSync('/dev/full'))('a launch goes on when nobody hears what it says', () => {
+  // It has told what it will do before it finds out that there is no engine.
+  const { status } = shell('"$1" "$2" load some --detach 2>/dev/full');
+  expect(status).toBe(5);
+});
+
+describe('in a directory that was removed', () => {
+  const inRemoved = (command: string) => shell(`mkdir gone; cd gone; rmdir ../gone; "$1" "$2" ${command}`);
+
+  it('works where no directory is needed', () => {
+    expect(inRemoved('--version')).toMatchObject({ status: 0, stdout: '1.2.3\n' });
+  });
+
+  it('names it where one is', () => {
+    const { status, stderr } = inRemoved('load some --dry-run');
+    expect(stderr).toContain(`mount source ${path.join(folder, 'project', 'gone')} does not exist`);
+    expect(status).toBe(7);
+  });
+});
+
+it.skipIf(process.getuid?.() !== 0)('a user whom the system does not know, without HOME, is told what is missing', () => {
+  const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { env: { PATH: env.PATH! }, cwd: folder, uid: 54_321, gid: 54_321, encoding: 'utf8' });
+  expect(run('--version')).toMatchObject({ status: 0, stdout: '1.2.3\n' });
+});

@@ -1,0 +1,28 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { fillInstanceDir } from '../../../src/launch/instance-dir.ts';
+import { createPrivateDir } from '../../../src/shared/atomic-files.ts';
+import { makeTemporaryDir } from '../../fixtures/kimi/tree.ts';
+import { planOf } from '../plan/world.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = path.join(await makeTemporaryDir(), 'jk-1');
+});
+afterEach(() => {
+  process.umask(0o022);
+});
+
+const modeOf = async (name: string): Promise<number> => (await stat(path.join(directory, name))).mode & 0o777;
+
+/** As the user of a container that is somebody else than the operator must find them. */
+it.each([0o000, 0o022, 0o077, 0o777])('makes directories private and the names of users readable, under umask %i', async (umask) => {
+  const plan = planOf({ facts: { operator: { uid: process.getuid!(), gid: process.getgid!() } } });
+  process.umask(umask);
+  await createPrivateDir(directory);
+  await fillInstanceDir(directory, plan, []);
+  process.umask(0o022);
+  for (const name of ['.jackin', 'state', 'home', 'home/.kimi-code', 'home/.local/share/amp', 'handoff']) expect([name, await modeOf(name)]).toEqual([name, 0o700]);
+  for (const name of ['passwd', 'group']) expect([name, await modeOf(`.jackin/${name}`)]).toEqual([name, 0o644]);
+});
