@@ -1,10 +1,10 @@
 // Breaks the code on purpose, one patch at a time, in throwaway copies of the
 // tree, and sees whether the tests named in the patch notice.
 //
-//   npm run mutants [name…]     run all, or those whose file name contains a name
+//   npm run mutants [name…]     run all, or those whose file name contains a name or begins with a number
 //   npm run mutants -- --check  only see that every patch still applies
 import { spawn } from 'node:child_process';
-import { access, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
+import { access, chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, symlink } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -51,6 +51,8 @@ const patch = async (/** @type {string} */ tree, /** @type {string} */ file, /**
 
 const makeCopy = async () => {
   const copy = await mkdtemp(path.join(os.tmpdir(), 'jackin-mutants-'));
+  // Some tests that root runs become somebody else, who must get at their files below.
+  await chmod(copy, 0o755);
   for (const name of COPIED) await cp(path.join(root, name), path.join(copy, name), { recursive: true });
   await symlink(path.join(root, 'node_modules'), path.join(copy, 'node_modules'));
   await mkdir(path.join(copy, 'tmp'));
@@ -148,7 +150,9 @@ const isCheck = process.argv.includes('--check');
 const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
 const names = (await readdir(patches)).filter((file) => file.endsWith('.patch'));
 const byNumber = new Intl.Collator('en', { numeric: true }).compare;
-const chosen = names.filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part))).sort(byNumber);
+// A number is that of the promise: `2-` does not mean `12-`.
+const isWanted = (/** @type {string} */ name) => wanted.some((part) => (/^\d/.test(part) ? name.startsWith(part) : name.includes(part)));
+const chosen = names.filter((name) => wanted.length === 0 || isWanted(name)).sort(byNumber);
 const mutants = await Promise.all(chosen.map(readMutant));
 
 const failed = await (isCheck ? checkAll(mutants) : tryAll(mutants));

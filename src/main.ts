@@ -10,7 +10,13 @@ const BUILD_VERSION = process.env.JACKIN_BUILD_VERSION ?? '0.0.0';
 /** A signal does not end the process: the command takes back what it began and then ends by itself. */
 const abortOnSignals = (): AbortSignal => {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => controller.abort());
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => {
+      // Said twice while no session listens as well: the engine may hang. What was begun is in the journal, for the next command.
+      if (controller.signal.aborted && process.listenerCount(name) === 1) process.exit(130);
+      controller.abort();
+    });
+  }
   return controller.signal;
 };
 

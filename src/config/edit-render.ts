@@ -64,22 +64,27 @@ const commentsOf = (value: string): string[] => {
   return parseTOML(text).comments.map((comment) => `${isOwnLine(text, comment)}${comment.value}`);
 };
 
+/** What of `before` is not in `after`, each as often as it is missing. */
 export const missingFrom = (after: readonly string[], before: readonly string[]): string[] => {
-  const rest = [...after];
+  const rest = new Map<string, number>();
+  for (const comment of after) rest.set(comment, (rest.get(comment) ?? 0) + 1);
   return before.filter((comment) => {
-    const found = rest.indexOf(comment);
-    if (found !== -1) rest.splice(found, 1);
-    return found === -1;
+    const left = rest.get(comment) ?? 0;
+    rest.set(comment, left - 1);
+    return left <= 0;
   });
 };
 
 /** Comments behind elements of a list that go, on the same line: they go with them. */
-const commentsOfRemoved = ({ text, comments }: TomlTree, list: AST.TOMLArray, kept: (number | undefined)[]): AST.Comment[] =>
-  list.elements.flatMap((element, at) => {
-    if (kept[at] !== undefined) return [];
-    const end = endOfLine(text, element.range[1]);
-    return comments.filter(({ range: [start] }) => start >= element.range[1] && start < end && !list.elements.some(({ range }) => range[0] >= element.range[1] && range[0] < start));
+const commentsOfRemoved = ({ text, comments }: TomlTree, { elements }: AST.TOMLArray, kept: (number | undefined)[]): AST.Comment[] => {
+  const byEnd = new Map(comments.map((comment) => [endOfLine(text, comment.range[0]), comment]));
+  return elements.flatMap(({ range }, at) => {
+    const end = endOfLine(text, range[1]);
+    const next = elements[at + 1];
+    const isLastOfLine = next === undefined || next.range[0] >= end;
+    return kept[at] === undefined && isLastOfLine ? (byEnd.get(end) ?? []) : [];
   });
+};
 
 export interface Replacement {
   text: string;

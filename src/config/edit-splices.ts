@@ -34,17 +34,20 @@ const isTopOf = (text: string, at: number, firstPair: number | undefined): boole
 
 /** The text with all splices made. */
 export const applySplices = (text: string, splices: readonly Splice[], style: Style): string => {
-  let result = text;
-  const starts = [...new Set(splices.map(({ start }) => start))].sort((a, b) => b - a);
-  for (const start of starts) {
-    const here = splices.filter((splice) => splice.start === start);
+  const byStart = new Map<number, Splice[]>();
+  for (const splice of splices) byStart.set(splice.start, [...(byStart.get(splice.start) ?? []), splice]);
+  let result = '';
+  let at = 0;
+  for (const [start, here] of [...byStart].sort(([a], [b]) => a - b)) {
     const inserts = here.filter(({ kind }) => kind !== 'replace');
     // At one place at most one value begins, and no line is inserted in the middle of a value.
     const replaced = here.find((splice) => splice.kind === 'replace');
-    if (replaced !== undefined) result = result.slice(0, start) + replaced.text + result.slice(replaced.end);
-    if (inserts.length > 0) result = result.slice(0, start) + insertAt(text, start, inserts, style) + result.slice(start);
+    result += text.slice(at, start);
+    if (inserts.length > 0) result += insertAt(text, start, inserts, style);
+    if (replaced !== undefined) result += replaced.text;
+    at = replaced?.end ?? start;
   }
-  return result;
+  return result + text.slice(at);
 };
 
 interface LineRange {

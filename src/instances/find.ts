@@ -2,7 +2,8 @@ import type { Paths } from '../config/paths.ts';
 import { nearest } from '../config/nearest.ts';
 import type { ContainerInfo, Engine } from '../docker/engine.ts';
 import { JackinError } from '../shared/errors.ts';
-import { type InstanceRecord, listRecords } from './record.ts';
+import { isBeingMade } from './journal.ts';
+import { type InstanceRecord, listStates, type State } from './record.ts';
 
 /** One instance as state and engine know it together; either side may be gone. */
 export interface Instance {
@@ -23,25 +24,31 @@ export const stateOf = ({ engine }: Instance): InstanceState => {
   return engine.running ? 'running' : 'exited';
 };
 
+/** Without a record, the name of the directory is all there is to know it by. */
+const instanceOf = ({ container, record }: State): Instance => ({
+  id: record?.instance_id ?? container.split('-')[1] ?? container,
+  container,
+  role: record?.role_key ?? '',
+  workspace: record?.workspace_name ?? null,
+  record,
+  engine: undefined,
+  network: undefined,
+});
+
 /** Every instance of this jackin home, oldest first. Instances of other homes are never seen. */
 export const listInstances = async (engine: Engine, paths: Paths, homeId: string): Promise<Instance[]> => {
   const labels = { 'jackin.home': homeId, 'jackin.kind': 'role' };
-  const [records, containers, networks] = await Promise.all([
-    listRecords(paths.dataDir),
+  const [states, containers, networks] = await Promise.all([
+    listStates(paths.dataDir),
     engine.listContainers(labels),
     engine.listNetworks(labels),
   ]);
   const instances = new Map<string, Instance>();
-  for (const record of records) {
-    instances.set(record.instance_id, {
-      id: record.instance_id,
-      container: record.container,
-      role: record.role_key,
-      workspace: record.workspace_name,
-      record,
-      engine: undefined,
-      network: undefined,
-    });
+  for (const state of states) {
+    // A launch writes its record last: until then its state is nobody's to eject or purge.
+    if (state.record === undefined && (await isBeingMade(paths, state.container))) continue;
+    const instance = instanceOf(state);
+    instances.set(instance.id, instance);
   }
   const labelled = (owned: Readonly<Record<string, string>>, container: string): Instance => {
     const id = owned['jackin.instance'] ?? '';
@@ -55,7 +62,7 @@ export const listInstances = async (engine: Engine, paths: Paths, homeId: string
   };
   for (const info of containers) labelled(info.labels, info.name).engine = info;
   for (const network of networks) labelled(network.labels, network.name.replace(/-net$/, '')).network = network.name;
-  return [...instances.values()];
+  return [...instances.values()].sort((a, b) => (a.record?.created_at ?? '').localeCompare(b.record?.created_at ?? ''));
 };
 
 const describe = ({ id, container, role, workspace }: Instance): string =>

@@ -1,4 +1,4 @@
-import { readdir, readFile, unlink } from 'node:fs/promises';
+import { access, readFile, readdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
@@ -30,9 +30,18 @@ export const openJournal = async (paths: Paths, entry: JournalEntry): Promise<bo
     return true;
   } catch (error) {
     if (isErrno(error, 'EEXIST')) return false;
+    // A full disk leaves an empty file, which would stand for a launch that nobody makes.
+    await unlink(entryFile(paths, entry.container)).catch(() => undefined);
     throw asDiskError(error, `writing the journal in ${paths.journalDir}`);
   }
 };
+
+/** Whether a launch has an open entry for it. */
+export const isBeingMade = (paths: Paths, container: string): Promise<boolean> =>
+  access(entryFile(paths, container)).then(
+    () => true,
+    () => false,
+  );
 
 export const closeJournal = async (paths: Paths, container: string): Promise<void> => {
   await unlink(entryFile(paths, container)).catch((error: unknown) => {

@@ -19,7 +19,7 @@ export const ejectInstance = async (engine: Engine, paths: Paths, instance: Inst
     await engine.removeContainer(instance.engine.id);
   }
   if (instance.network !== undefined) await engine.removeNetwork(instance.network);
-  await updateStatus(paths.dataDir, instance.container, 'restore_available', now);
+  if (instance.record !== undefined) await updateStatus(paths.dataDir, instance.container, 'restore_available', now);
 };
 
 /** Deletes the state for good. The container must be gone: see {@link assertEjected}. */

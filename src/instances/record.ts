@@ -64,8 +64,14 @@ export const updateStatus = async (dataDir: string, container: string, status: I
   await writeRecord(dataDir, { ...record, status, updated_at: now.toISOString() });
 };
 
-/** Every instance of this jackin home that has state, oldest first. */
-export const listRecords = async (dataDir: string): Promise<InstanceRecord[]> => {
+/** One state directory. Without a record when there is none that this jackin understands: one bad file hides no other instance. */
+export interface State {
+  container: string;
+  record: InstanceRecord | undefined;
+}
+
+/** Every state directory of this jackin home. */
+export const listStates = async (dataDir: string): Promise<State[]> => {
   let names: string[];
   try {
     names = await readdir(dataDir);
@@ -73,12 +79,11 @@ export const listRecords = async (dataDir: string): Promise<InstanceRecord[]> =>
     if (isErrno(error, 'ENOENT')) return [];
     throw new JackinError('failed', `cannot list ${dataDir}: ${messageOf(error)}`, { cause: error });
   }
-  const records: InstanceRecord[] = [];
-  for (const name of names) {
+  const states: State[] = [];
+  for (const container of names) {
     // A link here would be somebody's doing: state is only ever a directory that jackin made.
-    if (!name.startsWith('jk-') || !(await lstat(path.join(dataDir, name))).isDirectory()) continue;
-    const record = await readRecord(dataDir, name);
-    if (record !== undefined) records.push(record);
+    if (!container.startsWith('jk-') || !(await lstat(path.join(dataDir, container))).isDirectory()) continue;
+    states.push({ container, record: await readRecord(dataDir, container).catch(() => undefined) });
   }
-  return records.sort((a, b) => a.created_at.localeCompare(b.created_at));
+  return states;
 };

@@ -42,7 +42,7 @@ const claimInstance = async (planned: PlannedLaunch, deps: Deps): Promise<{ plan
   await ensureDir(dataDir).catch(inWords);
   for (;;) {
     const id = instanceId(deps.randomBytes(8));
-    const plan = withId(planned.plan, id);
+    const plan = withId(planned.plan, id, dataDir);
     const container = plan.container.name;
     const entry: JournalEntry = {
       version: 1,
@@ -132,7 +132,7 @@ const takeBack = async (undo: () => Promise<void>, error: unknown): Promise<unkn
   } catch (failure) {
     const known = error instanceof JackinError ? error : undefined;
     const code = known === undefined || known.code === 'interrupted' ? 'failed' : known.code;
-    const message = `${messageOf(error)}\nwhat this launch had made is still there (${messageOf(failure)}); the next jackin command takes it back`;
+    const message = `${messageOf(error)}\nwhat this launch had made is still there (${messageOf(failure)}); the next \`jackin status\` takes it back`;
     return new JackinError(code, message, { ...(known?.hint === undefined ? {} : { hint: known.hint }), cause: error });
   }
 };

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { ContainerSpec, Engine } from '../docker/engine.ts';
 import { createOwnNetwork } from '../docker/networks.ts';
 import { ID_PLACEHOLDER, type LaunchPlan } from '../plan/plan.ts';
@@ -6,12 +7,13 @@ import type { Deps } from './deps.ts';
 import type { Prepared } from './prepare.ts';
 
 /** Puts the drawn id in the places of the plan that wait for it. What the operator wrote is never searched. */
-export const withId = (plan: LaunchPlan, id: string): LaunchPlan => {
+export const withId = (plan: LaunchPlan, id: string, dataDir: string): LaunchPlan => {
+  const own = path.join(dataDir, `jk-${ID_PLACEHOLDER}`);
   const put = (text: string): string => text.replaceAll(ID_PLACEHOLDER, id);
   const { container } = plan;
   return {
     ...plan,
-    mounts: plan.mounts.map((mount) => (mount.source.includes(`/jk-${ID_PLACEHOLDER}`) ? { ...mount, source: put(mount.source) } : mount)),
+    mounts: plan.mounts.map((mount) => (mount.source.startsWith(own) ? { ...mount, source: put(mount.source) } : mount)),
     container: {
       ...container,
       name: put(container.name),

@@ -113,11 +113,18 @@ const ownMounts = (instanceDir: string, agents: AgentSlug[]): PlannedMount[] => 
   ];
 };
 
-const planMounts = (config: ResolvedConfig, instanceDir: string, agents: AgentSlug[]): PlannedMount[] => [
+/** What was judged is what is mounted: the place itself, not a link that may lead elsewhere by then. */
+const planMounts = (config: ResolvedConfig, facts: Facts, instanceDir: string): PlannedMount[] => [
   ...config.mounts.map(
-    ({ source, target, readonly, origin }): PlannedMount => ({ source, target, readonly, isolation: 'shared', why: describeOrigin(origin) }),
+    ({ source, target, readonly, origin }, index): PlannedMount => ({
+      source: facts.mounts[index]?.real ?? source,
+      target,
+      readonly,
+      isolation: 'shared',
+      why: describeOrigin(origin),
+    }),
   ),
-  ...ownMounts(instanceDir, agents),
+  ...ownMounts(instanceDir, facts.role.agents),
 ];
 
 const planContainer = (
@@ -200,7 +207,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
     session: planSession(request, slug, model?.passed),
     auth,
     env: config.env.map(({ name: variable, source, origin }) => ({ name: variable, kind: source.kind, decided_by: origin })),
-    mounts: planMounts(config, instanceDir, role.agents),
+    mounts: planMounts(config, facts, instanceDir),
     image: {
       construct: facts.image.construct,
       construct_is_override: facts.image.constructIsOverride,

@@ -116,6 +116,28 @@ describe('eject', () => {
   });
 });
 
+describe('an instance whose record cannot be read', () => {
+  it('hides no other one, and can be ejected and purged by its id', async () => {
+    const bad = await addInstance({ id: '1aaaaaaa' });
+    await addInstance({ id: '2aaaaaaa' });
+    await sandbox.write(`jackin/data/${bad}/.jackin/instance.json`, '{"version":99}');
+    expect((await sandbox.run(['status'], { engine })).stdout).toMatch(/1aaaaaaa +running[^]*2aaaaaaa +running/);
+    expect((await sandbox.run(['eject', '1aaaaaaa'], { engine })).code).toBe(0);
+    expect((await sandbox.run(['status'], { engine })).stdout).toMatch(/1aaaaaaa +ejected/);
+    expect((await sandbox.run(['purge', '1aaaaaaa'], { engine })).code).toBe(0);
+    expect(await states()).toEqual(['jk-2aaaaaaa-x']);
+  });
+
+  it('is left alone while a launch is making it', async () => {
+    await sandbox.write('jackin/data/jk-1aaaaaaa-x/handoff/x', '');
+    const { currentOwner } = await import('../../src/shared/owner.ts');
+    const entry = { version: 1, owner: currentOwner(), at: 'now', instance_id: '1aaaaaaa', container: 'jk-1aaaaaaa-x', network: 'n' };
+    await sandbox.write('jackin/journal/jk-1aaaaaaa-x.json', JSON.stringify(entry));
+    expect((await sandbox.run(['purge', '--all'], { engine })).code).toBe(0);
+    expect(await states()).toEqual(['jk-1aaaaaaa-x']);
+  });
+});
+
 describe('purge', () => {
   it('deletes the state of an ejected instance', async () => {
     await addInstance({ id: '1aaaaaaa', container: false });

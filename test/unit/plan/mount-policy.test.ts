@@ -66,6 +66,11 @@ describe('mount sources', () => {
     expect(withMount('/tmp/link', '/x', { real: '/home/op/.ssh' }).consents).toHaveLength(1);
   });
 
+  it('are mounted where they really are, so that a link cannot be turned after it was judged', () => {
+    const { mounts } = withMount('/tmp/link', '/x', { real: '/srv/data' });
+    expect(mounts.find(({ target }) => target === '/x')).toMatchObject({ source: '/srv/data' });
+  });
+
   it('ask for nothing in an ordinary directory', () => {
     expect(withMount('/srv/data', '/data').consents).toEqual([]);
     expect(withMount('/home/op/.sshuttle', '/x').consents).toEqual([]);
