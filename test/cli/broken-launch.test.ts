@@ -30,7 +30,7 @@ it('tells what went wrong first, also when the engine is gone for good', async (
   const { engine } = faultyEngine(fakeEngine({ images: ['debian:trixie'], exec: fakeCapsule().exec }), at, 'gone');
   const { code, stderr } = await load(engine);
   expect(code).toBe(5);
-  expect(stderr).toMatch(/error: startContainer: made to fail\nwhat this launch had made is still there \(.*made to fail\); the next jackin command takes it back/);
+  expect(stderr).toMatch(/error: startContainer: made to fail\nwhat this launch had made is still there \(.*made to fail\); the next `jackin status` takes it back/);
 });
 
 it('an agent that works is not stopped because its instance cannot be recorded', async () => {
