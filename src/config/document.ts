@@ -16,7 +16,8 @@ export interface TomlDocument {
   value: Record<string, unknown>;
   /** Position of a key, or of the nearest ancestor that stands in the text. */
   locate(path: KeyPath): Position;
-  problem(path: KeyPath, message: string): Problem;
+  /** Without its value: for keys that nobody knows, which may hold anything. */
+  problem(path: KeyPath, message: string, withValue?: boolean): Problem;
 }
 
 /** More than this is not a configuration but a mistake or an attack. */
@@ -88,7 +89,8 @@ const indexOrTop = (text: string): KeyNode => {
 const firstLine = (message: string): string => (message.split('\n')[0] ?? message).replace(/^Invalid TOML document: /, '');
 
 /** A line may hold a key: what stands behind the first `=` is not shown where that is possible. */
-const withoutValue = (line: string): string => line.replace(/=.*$/s, '= …');
+// A line without one may be the inside of a text of several lines.
+const withoutValue = (line: string): string => (line.includes('=') ? line.replace(/=.*$/s, '= …') : '');
 
 const makeProblem = (
   file: string,
@@ -136,7 +138,7 @@ export const parseDocument = (file: string, text: string): TomlDocument | Proble
     text,
     value,
     locate,
-    problem: (path, message) => makeProblem(file, text, locate(path), message, path.includes('env')),
+    problem: (path, message, withValue = true) => makeProblem(file, text, locate(path), message, !withValue || path.includes('env')),
   };
 };
 

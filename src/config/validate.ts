@@ -45,12 +45,15 @@ const misplacedKey = (schema: z.ZodType, document: TomlDocument, path: KeyPath, 
   return `"${key}" is a key of the top of the file, but it stands below a header and so belongs to [${path.join('.')}]: move line ${line} above line ${firstTable}`;
 };
 
+/** A key of any length must not fill the screen. */
+const shortened = (key: string): string => (key.length > 80 ? `${key.slice(0, 80)}…` : key);
+
 const unknownKeyProblems = (schema: z.ZodType, document: TomlDocument, path: KeyPath, keys: string[]): Problem[] =>
   keys.map((key) => {
     const known = knownKeys(schema, path);
     const where = path.length === 0 ? '' : ` in [${path.join('.')}]`;
     const advice = known.length === 0 ? '' : `; ${didYouMean(key, known) || `known here: ${known.join(', ')}`}`;
-    return document.problem([...path, key], misplacedKey(schema, document, path, key) || `unknown key "${key}"${where}${advice}`);
+    return document.problem([...path, key], misplacedKey(schema, document, path, key) || `unknown key "${shortened(key)}"${where}${advice}`, false);
   });
 
 const quoted = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');

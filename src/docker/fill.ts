@@ -148,10 +148,7 @@ const locked = async <T>(engine: Engine, request: VolumeCheck, call: LongCall, r
 /** Under the lock. A volume without marker goes: nobody fills it any more. */
 const completeOrGone = async (engine: Engine, request: VolumeCheck): Promise<boolean> => {
   if ((await engine.volume(request.volume)) === undefined) return false;
-  if (await mounted(engine, request, async (hand) => await hasMarker(engine, hand))) {
-    await remember(engine, request);
-    return true;
-  }
+  if (await mounted(engine, request, async (hand) => await hasMarker(engine, hand))) return true;
   await engine.removeVolume(request.volume);
   return false;
 };
@@ -172,14 +169,17 @@ const fill = async (engine: Engine, request: FillRequest, call: LongCall): Promi
     });
     complete = true;
   } finally {
-    if (!complete) await engine.removeVolume(request.volume);
+    // What cannot be removed has no marker, and goes next time: the error that is told is the first one.
+    if (!complete) await engine.removeVolume(request.volume).catch(() => undefined);
   }
-  await remember(engine, request);
 };
 
 /** Whether an existing volume is complete. Waits for one that is being filled; removes one that was left half-filled. */
-export const isComplete = async (engine: Engine, request: VolumeCheck, call: LongCall): Promise<boolean> =>
-  await locked(engine, request, call, async () => await completeOrGone(engine, request));
+export const isComplete = async (engine: Engine, request: VolumeCheck, call: LongCall): Promise<boolean> => {
+  const complete = await locked(engine, request, call, async () => await completeOrGone(engine, request));
+  if (complete) await remember(engine, request);
+  return complete;
+};
 
 /**
  * Makes a volume complete: filled by one process at a time across the engine, its
@@ -189,9 +189,12 @@ export const isComplete = async (engine: Engine, request: VolumeCheck, call: Lon
 export const ensureFilled = async (engine: Engine, request: FillRequest, call: LongCall): Promise<{ filled: boolean }> => {
   const known = await engine.volume(request.volume);
   if (known !== undefined && (await request.memory.knows(known))) return { filled: false };
-  return await locked(engine, request, call, async () => {
-    if (await completeOrGone(engine, request)) return { filled: false };
+  const filled = await locked(engine, request, call, async () => {
+    if (await completeOrGone(engine, request)) return false;
     await fill(engine, request, call);
-    return { filled: true };
+    return true;
   });
+  // Only now: a volume that is remembered is not looked at again, and nobody would find a lock that was left on it.
+  await remember(engine, request);
+  return { filled };
 };

@@ -92,7 +92,7 @@ export const selectInstances = (instances: Instance[], { selector, all }: Select
   }
   if (found.length > 1 && !all) {
     throw new JackinError('conflict', [`"${selector ?? ''}" means ${found.length} instances:`, ...found.map(describe)].join('\n'), {
-      hint: `name one by its id, as in \`jackin ${verb} ${found[0]!.id}\`, or take all with --all`,
+      hint: `name one by its id, as in \`jackin ${verb} ${found[0]!.id}\`${verb === 'hardline' ? '' : ', or take all with --all'}`,
     });
   }
   return found;

@@ -143,11 +143,15 @@ describe('what is shown of a line', () => {
   };
 
   it('shows the line with a caret below the key', () => {
-    expect(shown('[kimi]\n  auth_forwad = "sync"\n')).toContain('\n      auth_forwad = "sync"\n      ^');
+    expect(shown('[kimi]\n  auth_forward = "snyc"\n')).toContain('\n      auth_forward = "snyc"\n      ^');
   });
 
   it('never shows a value that may be a secret', () => {
     expect(shown('[env]\nKEY = ["sk-canary"]\n')).not.toContain('canary');
+    expect(shown('KIMI_API_KEY = "sk-canary"\n')).not.toContain('canary');
+    expect(shown('[kimi]\nKIMI_API_KEY = "sk-canary"\n')).not.toContain('canary');
+    expect(shown('[env]\nKEY = """\nsk-canary\u0000\n"""\n')).not.toContain('canary');
+    expect(shown(`${'k'.repeat(100_000)} = 1\n`).length).toBeLessThan(1000);
     expect(shown('[env]\nKEY = "sk-canary\n')).not.toContain('canary');
     expect(shown('[env]\n"BAD-NAME" = "sk-canary"\n')).not.toContain('canary');
   });
