@@ -43,12 +43,14 @@ const renderLike = (old: AST.TOMLContentNode, value: unknown): string => {
 };
 
 const PREFIX = 'x = ';
+const MAX_PATCHED = 8000;
 
 /** A list or inline table changed by the library, which keeps what stands in it. Undefined when it cannot. */
 const patchValue = (text: string, steps: unknown[], lineBreak: string): string | undefined => {
   const isMixed = (part: string): boolean => part.replaceAll(lineBreak, '').includes('\n');
-  // It writes a warning to the terminal when line breaks differ, and may bring in other ones with a text of several lines.
-  if (isMixed(text)) return undefined;
+  // It writes a warning to the terminal when line breaks differ, may bring in other ones with a
+  // text of several lines, and takes time that grows faster than the square of the length.
+  if (text.length > MAX_PATCHED || isMixed(text)) return undefined;
   try {
     const result = steps.reduce<string>((current, step) => patch(current, { x: step }), `${PREFIX}${text}`).trimEnd();
     const isWanted = result.startsWith(PREFIX) && !isMixed(result) && isDeepStrictEqual(parseValue(result), { x: steps.at(-1) });

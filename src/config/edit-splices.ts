@@ -35,7 +35,11 @@ const isTopOf = (text: string, at: number, firstPair: number | undefined): boole
 /** The text with all splices made. */
 export const applySplices = (text: string, splices: readonly Splice[], style: Style): string => {
   const byStart = new Map<number, Splice[]>();
-  for (const splice of splices) byStart.set(splice.start, [...(byStart.get(splice.start) ?? []), splice]);
+  for (const splice of splices) {
+    const here = byStart.get(splice.start);
+    if (here === undefined) byStart.set(splice.start, [splice]);
+    else here.push(splice);
+  }
   let result = '';
   let at = 0;
   for (const [start, here] of [...byStart].sort(([a], [b]) => a - b)) {
@@ -50,12 +54,13 @@ export const applySplices = (text: string, splices: readonly Splice[], style: St
   return result + text.slice(at);
 };
 
-interface LineRange {
+export interface LineRange {
   start: number;
   end: number;
 }
 
-const merge = (ranges: LineRange[]): LineRange[] => {
+/** The same lines, in order, those that touch as one. */
+export const mergeRanges = (ranges: LineRange[]): LineRange[] => {
   const merged: LineRange[] = [];
   for (const range of [...ranges].sort((a, b) => a.start - b.start)) {
     const last = merged.at(-1);
@@ -66,22 +71,22 @@ const merge = (ranges: LineRange[]): LineRange[] => {
 };
 
 /**
- * The text without some ranges of whole lines. Of the blank lines on both sides
+ * The text without some ranges of whole lines, merged. Of the blank lines on both sides
  * only one side stays, and a comment above does not come to stand above what follows.
  */
-export const removeLines = (text: string, ranges: LineRange[]): string => {
-  let result = text;
-  for (const { start, end } of merge(ranges).reverse()) {
+export const removeLines = (text: string, merged: LineRange[]): string => {
+  let result = '';
+  let at = 0;
+  for (const { start, end } of merged) {
     const before = lineBefore(text, start);
     const isOpenAbove = start === 0 || isBlank(before);
-    let [from, to] = [start, end];
-    if (isOpenAbove) {
-      while (to < text.length && isBlank(lineAt(text, to))) to = endOfLine(text, to);
-      if (to === text.length) while (from > 0 && isBlank(lineBefore(text, from))) from = startOfLine(text, from - 1);
-    }
+    let to = end;
+    if (isOpenAbove) while (to < text.length && isBlank(lineAt(text, to))) to = endOfLine(text, to);
+    result += text.slice(at, start);
+    if (isOpenAbove && to === text.length) while (result !== '' && isBlank(lineBefore(result, result.length))) result = result.slice(0, startOfLine(result, result.length - 1));
     const isCommentAbove = !isOpenAbove && before.trimStart().startsWith('#');
-    const needsBlank = isCommentAbove && to < text.length && !isBlank(lineAt(text, to));
-    result = result.slice(0, from) + (needsBlank ? lineBreakOf(text) : '') + result.slice(to);
+    if (isCommentAbove && to < text.length && !isBlank(lineAt(text, to))) result += lineBreakOf(text);
+    at = to;
   }
-  return result;
+  return result + text.slice(at);
 };

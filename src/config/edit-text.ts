@@ -3,13 +3,12 @@ import { TomlError } from 'smol-toml';
 import { type AST, ParseError } from 'toml-eslint-parser';
 import type { KeyPath } from './document.ts';
 import { isSection, missingFrom, renderKey, renderSections, renderValue, replaceValue } from './edit-render.ts';
-import { applySplices, removeLines, type Splice } from './edit-splices.ts';
+import { applySplices, mergeRanges, removeLines, type Splice } from './edit-splices.ts';
 import {
   aboveSection,
   endOfLine,
   endOfSection,
   firstPairOf,
-  isBelow,
   isBlank,
   lineAt,
   lineBreakOf,
@@ -51,7 +50,8 @@ const unwanted = (node: TomlNode | undefined, before: unknown, after: unknown, o
 /** Without these paths. A comment line stays where it is, unless it stands inside a value or an element that goes. */
 const withoutPaths = (tree: TomlTree, paths: KeyPath[]): { text: string; dropped: AST.Comment[] } => {
   const { text, entries, comments } = tree;
-  const isGone = (path: KeyPath): boolean => paths.some((gone) => isBelow(path, gone));
+  const gone = new Set(paths.map((path) => JSON.stringify(path)));
+  const isGone = (path: KeyPath): boolean => path.some((_, at) => gone.has(JSON.stringify(path.slice(0, at + 1))));
   const lines = (from: number, to: number) => ({ start: startOfLine(text, from), end: endOfLine(text, to) });
   const pairs = pairsOf(tree).flatMap(({ path, pair: { range } }) => (isGone(path) ? [lines(...range)] : []));
   const sections = entries.flatMap((entry) => {
@@ -60,8 +60,12 @@ const withoutPaths = (tree: TomlTree, paths: KeyPath[]): { text: string; dropped
     const isInElement = entry.resolvedKey.some((name) => typeof name === 'number');
     return [isInElement ? { ...header, end: endOfSection(text, entry) } : header];
   });
-  const ranges = [...pairs, ...sections];
-  const dropped = comments.filter(({ range: [at] }) => ranges.some(({ start, end }) => at >= start && at < end));
+  const ranges = mergeRanges([...pairs, ...sections]);
+  let next = 0;
+  const dropped = comments.filter(({ range: [at] }) => {
+    while (next < ranges.length && ranges[next]!.end <= at) next += 1;
+    return next < ranges.length && ranges[next]!.start <= at;
+  });
   return { text: removeLines(text, ranges), dropped };
 };
 
@@ -187,7 +191,8 @@ export const rewriteText = (text: string, wanted: Table, origins: Origins = new 
     const result = rewrite(text.slice(mark.length), wanted, origins);
     return result === undefined ? undefined : mark + result;
   } catch (error) {
-    if (error instanceof CommentAtRisk || error instanceof TomlError || error instanceof ParseError) return undefined;
+    // A RangeError is nesting that exhausts the stack.
+    if ([CommentAtRisk, TomlError, ParseError, RangeError].some((kind) => error instanceof kind)) return undefined;
     throw error;
   }
 };

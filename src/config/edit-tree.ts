@@ -87,8 +87,6 @@ export const parseTree = (text: string): TomlTree => {
   return { text, root, entries, comments, commentLines };
 };
 
-export const isBelow = (path: KeyPath, ancestor: KeyPath): boolean => ancestor.every((name, at) => path[at] === name);
-
 /** Every `key = value` of the text with its whole path. */
 export const pairsOf = ({ entries }: TomlTree): { path: KeyPath; pair: AST.TOMLKeyValue }[] =>
   entries.flatMap((entry) =>

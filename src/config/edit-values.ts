@@ -69,6 +69,12 @@ const containerOf = (root: Table, path: KeyPath, make: boolean): Table | unknown
   return current as Table | unknown[];
 };
 
+/** Without listing the keys, of which there may be many. */
+const isEmpty = (table: Table): boolean => {
+  for (const key in table) if (Object.hasOwn(table, key)) return false;
+  return true;
+};
+
 const remove = (root: Table, path: KeyPath): void => {
   const container = containerOf(root, path, false);
   const name = path.at(-1)!;
@@ -76,8 +82,7 @@ const remove = (root: Table, path: KeyPath): void => {
   if (Array.isArray(container)) container.splice(name as number, 1);
   else delete container[name as string];
   // Elements of lists stay even when they are empty: the ones behind them keep their place.
-  const isEmptyTable = isTable(container) && Object.keys(container).length === 0;
-  if (isEmptyTable && path.length > 1 && typeof path.at(-2) === 'string') remove(root, path.slice(0, -1));
+  if (isTable(container) && isEmpty(container) && path.length > 1 && typeof path.at(-2) === 'string') remove(root, path.slice(0, -1));
 };
 
 /** Pure: the value after the edits. What was which element before is noted in `origins`. */

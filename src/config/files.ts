@@ -65,8 +65,13 @@ export const readUpgraded = (file: string, kind: FileKind): ReadFile | Problem[]
   if (typeof text !== 'string') return [text];
   const document = parseDocument(file, text.replace(/^\uFEFF/, ''));
   if (isProblem(document)) return [document];
-  const upgraded = upgradeDocument(kind, document);
-  return Array.isArray(upgraded) ? upgraded : { ...upgraded, text };
+  try {
+    const upgraded = upgradeDocument(kind, document);
+    return Array.isArray(upgraded) ? upgraded : { ...upgraded, text };
+  } catch (error) {
+    if (error instanceof RangeError) return [wholeFile(file, 'nested too deeply to be read')];
+    throw error;
+  }
 };
 
 const validated = <T>(schema: z.ZodType<T>, document: TomlDocument, from: string): LoadedFile<T> | Problem[] => {

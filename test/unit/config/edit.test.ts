@@ -8,7 +8,8 @@ import { lookUp } from '../../../src/config/layers.ts';
 import { JackinError } from '../../../src/shared/errors.ts';
 import { pathIn, tomlText, value } from './toml-documents.ts';
 
-const RUNS = process.env.JACKIN_TEST_FULL ? 20_000 : 1_000;
+const RUNS = process.env.JACKIN_TEST_FULL ? 10_000 : 600;
+const LONG = 300_000;
 
 const plain = (text: string): string => text.replace(/^\uFEFF/, '');
 
@@ -109,7 +110,7 @@ describe('editing any document', () => {
       }),
       { numRuns: RUNS },
     );
-  });
+  }, LONG);
 
   it('changes nothing twice', () => {
     fc.assert(
@@ -121,7 +122,7 @@ describe('editing any document', () => {
       }),
       { numRuns: RUNS / 2 },
     );
-  });
+  }, LONG);
 });
 
 describe('a new key', () => {

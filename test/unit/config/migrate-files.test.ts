@@ -210,7 +210,7 @@ describe('migrating', () => {
       expect(Object.values(await snapshot(path.join(root, 'jackin/backups')))).toContain(OLD['config/config.toml']);
     }
     expect(steps).toBeGreaterThan(15);
-  });
+  }, 60_000);
 });
 
 describe('migrating some of the files', () => {

@@ -11,7 +11,8 @@ import { ConfigSchema, WorkspaceSchema } from '../../../src/config/schema.ts';
 import { JackinError } from '../../../src/shared/errors.ts';
 import { table, tomlTextOf, value } from './toml-documents.ts';
 
-const RUNS = process.env.JACKIN_TEST_FULL ? 10_000 : 500;
+const RUNS = process.env.JACKIN_TEST_FULL ? 5_000 : 200;
+const LONG = 300_000;
 const FIXTURES = path.resolve(import.meta.dirname, '../../fixtures/config');
 const OLD = ['legacy', 'v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4', 'v1alpha5'];
 
@@ -196,7 +197,7 @@ describe('migrating any document', () => {
       }),
       { numRuns: RUNS },
     );
-  });
+  }, LONG);
 
   it('splits workspaces off without losing a value or a comment', () => {
     const workspaces = fc.dictionary(fc.constantFrom('app', 'b', 'c.d'), withKeys(true).map(defined), { minKeys: 1, maxKeys: 3, noNullPrototype: true });
@@ -215,5 +216,5 @@ describe('migrating any document', () => {
       }),
       { numRuns: RUNS },
     );
-  });
+  }, LONG);
 });
