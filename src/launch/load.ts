@@ -72,7 +72,7 @@ const obtainConsent = async (plan: LaunchPlan, ui: Ui): Promise<void> => {
 const migrateOutdated = async ({ config, paths }: PlannedLaunch, ui: Ui, deps: Deps): Promise<void> => {
   if (config.outdated.length === 0) return;
   const { migrateAll } = await import('../config/migrate.ts');
-  for (const { file, from, to } of await migrateAll(paths, { dryRun: false, now: deps.now() })) ui.say(`config     ${file}: brought from ${from} to ${to}`);
+  for (const { file, from, to } of await migrateAll(paths, { dryRun: false, now: deps.now(), only: config.outdated.map((one) => one.file) })) ui.say(`config     ${file}: brought from ${from} to ${to}`);
 };
 
 /** Executes a plan after asking for what it needs. */
