@@ -18,8 +18,8 @@ describe('workspace of a directory', () => {
   });
 
   it('takes an exact workdir even when no mount source matches', () => {
-    expect(find({ app: ['/work', '/host/app'] }, '/work')).toEqual(['app']);
-    expect(find({ app: ['/work', '/host/app'] }, '/work/deeper')).toEqual([]);
+    expect(find({ app: ['/inside', '/host/app'] }, '/inside')).toEqual(['app']);
+    expect(find({ app: ['/inside', '/host/app'] }, '/inside/deeper')).toEqual([]);
   });
 
   it('expands ~ and does not take a neighbour with the same beginning', () => {
