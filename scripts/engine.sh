@@ -74,6 +74,11 @@ launch() {
     return
   fi
   [ -d "$state" ] || (umask 077 && mkdir -p "$state") || give_up "cannot write $state"
+  # A killed engine that nobody has reaped still owns its pid file, and a new one would refuse to start.
+  for file in /run/docker.pid /run/docker/containerd/containerd.pid; do
+    owner=$(cat "$file" 2>/dev/null) || continue
+    grep -q '^State:[[:space:]]*[^Z]' "/proc/$owner/status" 2>/dev/null || rm -f "$file"
+  done
   setsid dockerd --host "unix://$socket" </dev/null >"$log" 2>&1 &
   echo "$!" >"$pid_file"
   say "engine: starting dockerd (log: $log)"
