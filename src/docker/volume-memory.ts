@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { ensureDir, writeFileAtomic } from '../shared/atomic-files.ts';
 import type { VolumeInfo } from './engine.ts';
 
 /**
@@ -31,14 +32,8 @@ export const volumeMemory = (cacheDirectory: string): VolumeMemory => {
     remember: async (volume) => {
       const { [volume.name]: _old, ...others } = await read();
       const entries = [...Object.entries(others), [volume.name, volume.createdAt]].slice(-MAX_ENTRIES);
-      await mkdir(cacheDirectory, { recursive: true, mode: 0o700 });
-      const temporary = `${file}.${process.pid}.tmp`;
-      try {
-        await writeFile(temporary, `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`, { mode: 0o600 });
-        await rename(temporary, file);
-      } finally {
-        await rm(temporary, { force: true });
-      }
+      await ensureDir(cacheDirectory);
+      await writeFileAtomic(file, `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`);
     },
   };
 };

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -120,6 +120,13 @@ describe('what this host remembers of volumes', () => {
     expect(await memory.knows(volume)).toBe(false);
     await writeFile(file, '{');
     expect(await memory.knows({ ...volume, name: 'v200' })).toBe(false);
+  });
+
+  test('is written by many at once without an error, and stays whole', async () => {
+    const volumes = Array.from({ length: 20 }, (_, index) => ({ ...volume, name: `v${index}` }));
+    await Promise.all(volumes.map(async (one) => await volumeMemory(cache).remember(one)));
+    expect(await Promise.all(volumes.map(async (one) => await volumeMemory(cache).knows(one)))).toContain(true);
+    expect(await readdir(cache)).toEqual(['complete-volumes.json']);
   });
 
   test('says no to a volume whose time the engine does not tell', async () => {
