@@ -56,6 +56,12 @@ const deps: Deps = {
   randomBytes: (count) => randomBytes(count),
   packageRoot: path.resolve(import.meta.dirname, '..'),
   version: BUILD_VERSION,
+  ...(process.platform === 'darwin' && {
+    keychain: async (service: string) => {
+      const { readKeychain } = await import('./auth/keychain.ts');
+      return readKeychain(service);
+    },
+  }),
   connectEngine: async (env) => {
     const { connectEngine } = await import('./docker/docker-engine.ts');
     return connectEngine(env);

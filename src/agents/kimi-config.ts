@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { parse, stringify, TomlError } from 'smol-toml';
 import { messageOf } from '../shared/errors.ts';
+import { isTable, tableOf, textOf } from './judge.ts';
 
 /**
  * What jackin knows of Kimi's `config.toml`: providers, models, and which file
@@ -20,21 +21,6 @@ const DEFAULT_BASE_URL = 'https://api.kimi.com/coding/v1';
 const DEFAULT_SLOT = 'kimi-code';
 
 const KEY_PROVIDER_NAME = 'jackin-api-key';
-
-/** The table under `key`, or an empty one when there is none. */
-export const tableOf = (parent: KimiConfig, key: string): KimiConfig => {
-  const value = Object.hasOwn(parent, key) ? parent[key] : undefined;
-  return isTable(value) ? value : {};
-};
-
-export const isTable = (value: unknown): value is KimiConfig =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
-
-/** The non-empty string under `key`, if there is one. */
-export const textOf = (table: KimiConfig, key: string): string | undefined => {
-  const value = Object.hasOwn(table, key) ? table[key] : undefined;
-  return typeof value === 'string' && value !== '' ? value : undefined;
-};
 
 /** Parses a `config.toml`; the reason is one line without the file's content, which may hold keys. */
 export const parseKimiConfig = (text: string): { config: KimiConfig } | { broken: string } => {

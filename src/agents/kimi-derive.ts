@@ -1,15 +1,6 @@
 import type { KimiConfig } from './kimi-config.ts';
-import {
-  defaultModelOf,
-  isTable,
-  MANAGED_PROVIDER,
-  parseKimiConfig,
-  printKimiConfig,
-  slotForHosts,
-  slotOfProvider,
-  tableOf,
-  textOf,
-} from './kimi-config.ts';
+import { isTable, tableOf, textOf } from './judge.ts';
+import { defaultModelOf, MANAGED_PROVIDER, parseKimiConfig, printKimiConfig, slotForHosts, slotOfProvider } from './kimi-config.ts';
 import { CONFIG_FILE, DEVICE_FILE, type KimiFiles, slotFile } from './kimi-login.ts';
 
 /** Provider types that Kimi Code calls by another name. */

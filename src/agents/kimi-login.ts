@@ -1,7 +1,19 @@
-import { createHash } from 'node:crypto';
-import type { LoginState } from './login-facts.ts';
+import {
+  accountName,
+  dead,
+  isTable,
+  judgeTerm,
+  jwtPayload,
+  parseCredentialFile,
+  positiveNumber,
+  sha256,
+  tableOf,
+  type Table,
+  textOf,
+} from './judge.ts';
 import type { KimiConfig, KimiCredential, KimiGeneration } from './kimi-config.ts';
-import { credentialInUse, isTable, parseKimiConfig, tableOf } from './kimi-config.ts';
+import { credentialInUse, parseKimiConfig } from './kimi-config.ts';
+import type { LoginVerdict } from './login-form.ts';
 
 /** Names below a Kimi directory that make up a login. */
 export const CONFIG_FILE = 'config.toml';
@@ -24,86 +36,34 @@ export const isLoginPath = (path: string): boolean => {
   return [second ?? '', ...rest].every((name) => !/\.lock$|\.tmp(\.|$)/.test(name));
 };
 
-export interface CredentialVerdict {
-  state: LoginState;
-  refreshable: boolean;
-  account?: string;
-  /** Unix time in seconds; missing when the file does not tell. */
-  expiresAt?: number;
-  /** Half a sentence, such as `is empty`. */
-  why: string;
-}
-
-const dead = (why: string): CredentialVerdict => ({ state: 'dead', refreshable: false, why });
-
-/** Payload of a JWT, unverified; empty when the token is something else. */
-const jwtPayload = (token: string): KimiConfig => {
-  try {
-    const payload: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
-    return isTable(payload) ? payload : {};
-  } catch {
-    return {};
-  }
-};
-
-/** Ids end up in terminals and JSON: printable characters only, and not many of them. */
-const accountOf = (payload: KimiConfig): string | undefined => {
-  for (const key of ['email', 'user_id', 'sub']) {
-    const value = payload[key];
-    const text = typeof value === 'number' ? String(value) : typeof value === 'string' ? value : '';
-    const clean = text.replaceAll(/[^\p{L}\p{N}\p{P}\p{S}]/gu, '').slice(0, 100);
-    if (clean !== '') return clean;
-  }
-  return undefined;
-};
-
-const positiveNumber = (value: unknown): number | undefined =>
-  typeof value === 'number' && value > 0 ? value : undefined;
-
-const parseJson = (text: string): { value: unknown } | undefined => {
-  try {
-    return { value: JSON.parse(text) };
-  } catch {
-    return undefined;
-  }
-};
+const accountOf = (payload: Table): string | undefined =>
+  ['email', 'user_id', 'sub'].map((key) => accountName(payload[key])).find((name) => name !== undefined);
 
 /** Judges the text of a credential file the way Kimi Code reads it. Never returns a token. */
-export const judgeCredential = (text: string | undefined, now: Date): CredentialVerdict => {
+export const judgeCredential = (text: string | undefined, now: Date): LoginVerdict => {
   if (text === undefined) return { state: 'absent', refreshable: false, why: 'is missing' };
-  if (text.trim() === '') return dead('is empty');
-  const json = parseJson(text);
-  if (json === undefined) return dead('is not valid JSON, as if it had been cut off');
-  if (!isTable(json.value)) return dead('holds no JSON object');
-  const fields = json.value;
+  const parsed = parseCredentialFile(text);
+  if ('broken' in parsed) return parsed.broken;
+  const { fields } = parsed;
   const isKnownForm = ['access_token', 'refresh_token'].some((key) => Object.hasOwn(fields, key));
   if (!isKnownForm && Object.keys(fields).length > 0) {
     return { state: 'unknown', refreshable: false, why: 'has a form that jackin does not know' };
   }
-  const access = fields['access_token'];
-  if (typeof access !== 'string' || access === '') return dead('holds no access token: this login was rejected or ended');
-
+  const access = textOf(fields, 'access_token');
+  if (access === undefined) return dead('holds no access token: this login was rejected or ended');
   const payload = jwtPayload(access);
-  const account = accountOf(payload);
   const expiresAt = positiveNumber(fields['expires_at']) ?? positiveNumber(payload['exp']);
-  const refreshable = typeof fields['refresh_token'] === 'string' && fields['refresh_token'] !== '';
-  const over = expiresAt !== undefined && expiresAt * 1000 <= now.getTime();
-  const facts = { refreshable, ...(account && { account }), ...(expiresAt && { expiresAt }) };
-  if (!over) return { state: 'live', ...facts, why: 'is live' };
-  return refreshable
-    ? { state: 'expired-refreshable', ...facts, why: 'has expired and can be refreshed' }
-    : { state: 'dead', ...facts, why: 'has expired and cannot be refreshed' };
+  const refreshable = textOf(fields, 'refresh_token') !== undefined;
+  return judgeTerm({ refreshable, account: accountOf(payload), expiresAt }, now);
 };
 
 /** A login judged as a whole: configuration and the credential that it uses. */
-export interface KimiLogin extends CredentialVerdict {
+export interface KimiLogin extends LoginVerdict {
   config: KimiConfig;
   credential: KimiCredential | undefined;
   /** SHA-256 that changes with the credential and with nothing else; missing without a credential. */
   digest?: string;
 }
-
-export const sha256 = (bytes: Buffer | string): string => createHash('sha256').update(bytes).digest('hex');
 
 /** Judges the files of a Kimi directory together; `why` is a whole sentence. */
 export const judgeLogin = (files: KimiFiles, generation: KimiGeneration, now: Date): KimiLogin => {
@@ -133,7 +93,7 @@ const judgeCredentialInUse = (
   files: KimiFiles,
   credential: KimiCredential,
   now: Date,
-): CredentialVerdict & { digest?: string } => {
+): LoginVerdict & { digest?: string } => {
   const { provider } = credential;
   switch (credential.kind) {
     case 'key':

@@ -1,3 +1,5 @@
+import type { AgentSlug } from './agents.ts';
+
 /** How much life is left in a login. */
 export type LoginState =
   /** Works now. */
@@ -15,11 +17,11 @@ export type LoginState =
  * Never holds a secret: file contents stay with the reader.
  */
 export interface LoginFacts {
-  agent: 'kimi';
+  agent: AgentSlug;
   /** Where the login was looked for, with links resolved. */
   dir: string;
   from: 'default' | 'sync_source_dir';
-  /** Which product wrote it; null when there is nothing to tell by. */
+  /** Which of Kimi's two products wrote it; null for other agents, and when there is nothing to tell by. */
   generation: 'kimi-code' | 'kimi' | null;
   state: LoginState;
   refreshable: boolean;

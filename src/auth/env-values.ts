@@ -1,63 +1,83 @@
 import { describeOrigin } from '../config/layers.ts';
-import type { EnvEntry } from '../config/resolve-env.ts';
+import type { EnvEntry, EnvSource } from '../config/resolve-env.ts';
 import { JackinError } from '../shared/errors.ts';
 import { Secret } from '../shared/secret.ts';
+import { type Answer, askProgram, type AskOptions } from './ask-program.ts';
 
 const OP_TIMEOUT_MS = 120_000;
+/** Each is a process of its own. */
+const OP_AT_ONCE = 8;
 
 type Env = Readonly<Record<string, string | undefined>>;
+type OpSource = Extract<EnvSource, { kind: 'op' }>;
 
-/** One line of what `op` said; it names items and vaults, never values. */
-const opFailure = (error: unknown): string => {
-  const { stderr, code, timedOut } = error as { stderr?: string; code?: string; timedOut?: boolean };
-  if (code === 'ENOENT') return 'the 1Password CLI `op` is not installed';
-  if (timedOut) return `\`op\` did not answer within ${OP_TIMEOUT_MS / 1000} seconds`;
-  return stderr?.split('\n')[0]?.slice(0, 200) || '`op` failed without saying why';
-};
+const keyOf = ({ reference, account }: OpSource): string => JSON.stringify([reference, account]);
 
-const readOp = async (reference: string, account: string | undefined, env: Env, signal: AbortSignal): Promise<string> => {
+const readOp = async ({ reference, account }: OpSource, options: AskOptions): Promise<Answer> => {
   const args = ['read', '--no-newline', ...(account === undefined ? [] : ['--account', account]), '--', reference];
-  const { execa } = await import('execa');
-  const { stdout } = await execa('op', args, {
-    timeout: OP_TIMEOUT_MS,
-    stdin: 'ignore',
-    stripFinalNewline: false,
-    env: env as Record<string, string>,
-    extendEnv: false,
-    cancelSignal: signal,
-  });
-  return stdout;
+  const answer = await askProgram('op', args, options);
+  if ('why' in answer) return { why: `the 1Password CLI \`op\` ${answer.why}` };
+  return answer.text === '' ? { why: 'the 1Password CLI `op` printed nothing' } : answer;
 };
 
-const readEntry = async (entry: EnvEntry, env: Env, signal: AbortSignal): Promise<Secret> => {
-  const { source } = entry;
-  if (source.kind === 'literal') return new Secret(source.value);
-  if (source.kind === 'op') {
-    return new Secret(
-      await readOp(source.reference, source.account, env, signal).catch((error: unknown) => {
-        throw new Error(opFailure(error));
-      }),
-    );
-  }
-  const value = env[source.name];
-  if (value === undefined) throw new Error(`$${source.name} is not set on the host`);
-  return new Secret(value);
+/** Answers to all 1Password references, each asked for once, by {@link keyOf}. */
+const readReferences = async (entries: readonly EnvEntry[], options: AskOptions): Promise<Map<string, Answer>> => {
+  const sources = new Map(entries.flatMap(({ source }) => (source.kind === 'op' ? [[keyOf(source), source]] : [])));
+  const waiting = [...sources];
+  const answers = new Map<string, Answer>();
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) answers.set(next[0], await readOp(next[1], options));
+  };
+  await Promise.all(Array.from({ length: OP_AT_ONCE }, work));
+  return answers;
 };
+
+const answerFor = ({ source }: EnvEntry, env: Env, references: ReadonlyMap<string, Answer>): Answer => {
+  switch (source.kind) {
+    case 'literal':
+      return { text: source.value };
+    case 'op':
+      return references.get(keyOf(source))!;
+    case 'host': {
+      const text = env[source.name];
+      return text === undefined ? { why: `$${source.name} is not set on the host` } : { text };
+    }
+    default:
+      return source satisfies never;
+  }
+};
+
+/** Whoever started a program with such a variable would quote it in the error. */
+const withoutNul = (answer: Answer): Answer =>
+  'text' in answer && answer.text.includes('\0') ? { why: 'the value holds a NUL character, which no variable can' } : answer;
 
 /**
- * Reads the values of the environment layers: literals, host variables and
- * 1Password references, all at once. Every one that fails is named in one error.
+ * Reads the values of entries of environment tables, in their order: literals, host
+ * variables, and 1Password references, several at once. Every one that fails is named
+ * in one error, `auth.missing`.
  */
-export const readEnvValues = async (entries: EnvEntry[], env: Env, signal: AbortSignal): Promise<Map<string, Secret>> => {
-  const results = await Promise.allSettled(entries.map((entry) => readEntry(entry, env, signal)));
-  const failures = results.flatMap((result, index) => {
-    const entry = entries[index]!;
-    return result.status === 'rejected' ? [`  ${entry.name} (${describeOrigin(entry.origin)}): ${(result.reason as Error).message}`] : [];
+export const readEntries = async (
+  entries: readonly EnvEntry[],
+  env: Env,
+  signal: AbortSignal,
+  opTimeoutMs = OP_TIMEOUT_MS,
+): Promise<Secret[]> => {
+  const references = await readReferences(entries, { env, timeoutMs: opTimeoutMs, signal });
+  const answers = entries.map((entry) => withoutNul(answerFor(entry, env, references)));
+  const failures = answers.flatMap((answer, index) => {
+    const { name, origin } = entries[index]!;
+    return 'why' in answer ? [`  ${name} (${describeOrigin(origin)}): ${answer.why}`] : [];
   });
   if (failures.length > 0) {
     throw new JackinError('auth.missing', ['variables for the agent could not be read:', ...failures].join('\n'), {
-      hint: 'set them, or take them out of the [env] table that names them',
+      hint: 'set them, or take them out of the table that names them',
     });
   }
-  return new Map(results.map((result, index) => [entries[index]!.name, (result as PromiseFulfilledResult<Secret>).value]));
+  return answers.map((answer) => new Secret('text' in answer ? answer.text : ''));
+};
+
+/** As {@link readEntries}, by the name of the variable. */
+export const readEnvValues = async (entries: readonly EnvEntry[], env: Env, signal: AbortSignal, opTimeoutMs?: number): Promise<Map<string, Secret>> => {
+  const values = await readEntries(entries, env, signal, opTimeoutMs);
+  return new Map(entries.map(({ name }, index) => [name, values[index]!]));
 };

@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
   asDiskError,
@@ -11,6 +12,7 @@ import {
   nodeFs,
   syncDirectory,
   unlessMissing,
+  writeFileAtomic,
 } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
 import { readTree } from '../shared/safe-read.ts';
@@ -176,14 +178,18 @@ const parentsOf = (file: string): string[] => {
 
 /**
  * Gives each name its path beside the handoff directory: `<instanceDir>/<name>`
- * becomes a relative link to `handoff/current/<name>`. Something else under that
- * name is a `conflict`.
+ * becomes a relative link to `handoff/current/<name>`. A stand-in goes; something
+ * else under that name is a `conflict`.
  */
 export const linkHandoffNames = async (instanceDir: string, names: readonly string[], fs: FsLayer = nodeFs): Promise<void> => {
   for (const name of names) {
     const link = path.join(instanceDir, name);
     const target = path.join('handoff', CURRENT, name);
-    const found = await unlessMissing(fs.lstat(link));
+    let found = await unlessMissing(fs.lstat(link));
+    if (found?.isDirectory() && (await isStandIn(link))) {
+      await fs.rm(link, { recursive: true, force: true });
+      found = undefined;
+    }
     if (found !== undefined && !found.isSymbolicLink()) {
       throw new JackinError('conflict', `${link} is in the way: a link to the handed-over login belongs there`);
     }
@@ -193,4 +199,24 @@ export const linkHandoffNames = async (instanceDir: string, names: readonly stri
       });
     }
   }
+};
+
+/** What a file without anything in it says. */
+const EMPTY = '{}\n';
+
+const isStandIn = async (dir: string): Promise<boolean> => {
+  const contents = await Promise.all((await readdir(dir)).map((name) => readFile(path.join(dir, name), 'utf8')));
+  return contents.every((text) => text === EMPTY);
+};
+
+/**
+ * In the place of a link to the handoff, a directory with one empty JSON object:
+ * who looks at the state of an instance finds the file in every mode. It is not
+ * below the handoff, so nothing of it reaches the container.
+ */
+export const placeStandIn = async (instanceDir: string, name: string, file: string, fs: FsLayer = nodeFs): Promise<void> => {
+  const dir = path.join(instanceDir, name);
+  if ((await unlessMissing(fs.lstat(dir)))?.isSymbolicLink()) await fs.unlink(dir);
+  await ensurePrivateDir(dir, { fs });
+  await writeFileAtomic(path.join(dir, file), EMPTY, { fs });
 };

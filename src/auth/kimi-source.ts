@@ -1,45 +1,22 @@
-import { realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { defaultModelOf, type KimiGeneration, listAliases } from '../agents/kimi-config.ts';
 import { CREDENTIALS_DIR, generationOf, isLoginPath, judgeCredential, judgeLogin, type KimiFiles } from '../agents/kimi-login.ts';
-import type { LoginFacts, LoginState } from '../agents/login-facts.ts';
-import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
-import { readTree, type Tree } from '../shared/safe-read.ts';
+import type { LoginState } from '../agents/login-facts.ts';
+import { isoTime, type LoginSet, noLogin, openSource, type Source, type SourceOptions } from './source.ts';
 
-export interface KimiSourceOptions {
-  /** The Kimi directory to use instead of the default ones, of either generation. */
-  sourceDir?: string;
-  home: string;
-  env: Readonly<Record<string, string | undefined>>;
-  /** The operator's user id. */
-  uid: number;
-  now: Date;
-}
-
-export interface LoginSet {
-  facts: LoginFacts;
-  /** What to hand over, byte for byte; undefined when there is no login that could work. Holds secrets. */
-  set: { name: KimiGeneration; files: { path: string; bytes: Buffer }[] } | undefined;
-}
-
-interface Source {
-  dir: string;
-  from: LoginFacts['from'];
+interface KimiSource extends Source {
   /** Product to assume when the content does not tell. */
   usual: KimiGeneration;
 }
 
 const EXPECTED = 'config.toml, credentials/ and device_id';
 
-/** What the host's Kimi login is, without a secret. Reads only. */
-export const inspectKimi = async (options: KimiSourceOptions): Promise<LoginFacts> => (await readKimi(options)).facts;
-
 /**
  * Reads the host's Kimi login: from `sourceDir`, else from the first of Kimi
  * Code's and kimi-cli's own directories that holds one that can work. Changes
  * nothing there. A login that is there but cannot be read is an error.
  */
-export const readKimi = async (options: KimiSourceOptions): Promise<LoginSet> => {
+export const readKimi = async (options: SourceOptions): Promise<LoginSet> => {
   const found: LoginSet[] = [];
   for (const source of sourcesOf(options)) {
     const login = await examine(source, options);
@@ -55,9 +32,9 @@ export const readKimi = async (options: KimiSourceOptions): Promise<LoginSet> =>
   return { facts: { ...best.facts, why: `There is no Kimi login in ${places}.` }, set: undefined };
 };
 
-const sourcesOf = ({ sourceDir, home, env }: KimiSourceOptions): Source[] => {
+const sourcesOf = ({ sourceDir, home, env }: SourceOptions): KimiSource[] => {
   if (sourceDir !== undefined) return [{ dir: path.resolve(home, sourceDir), from: 'sync_source_dir', usual: 'kimi-code' }];
-  const place = (override: string | undefined, usual: KimiGeneration): Source => ({
+  const place = (override: string | undefined, usual: KimiGeneration): KimiSource => ({
     dir: path.resolve(home, override || `.${usual}`),
     from: 'default',
     usual,
@@ -65,13 +42,13 @@ const sourcesOf = ({ sourceDir, home, env }: KimiSourceOptions): Source[] => {
   return [place(env['KIMI_CODE_HOME'], 'kimi-code'), place(env['KIMI_SHARE_DIR'], 'kimi')];
 };
 
-const examine = async (source: Source, options: KimiSourceOptions): Promise<LoginSet> => {
-  const opened = await openSource(source, options.uid);
-  if ('why' in opened) return nothing(source, source.dir, opened.why);
+const examine = async (source: KimiSource, options: SourceOptions): Promise<LoginSet> => {
+  const opened = await openSource(source, 'Kimi', EXPECTED, options.uid, { wanted: isLoginPath });
+  if ('why' in opened) return noLogin('kimi', source, source.dir, opened.why);
   const { dir, tree } = opened;
   const { files } = tree;
   if (files.size === 0 && tree.skipped.length === 0) {
-    return nothing(source, dir, `${dir} holds nothing of Kimi: ${EXPECTED} are expected directly inside.`);
+    return noLogin('kimi', source, dir, `${dir} holds nothing of Kimi: ${EXPECTED} are expected directly inside.`);
   }
   const generation = generationOf(tree, source.usual);
   const login = judgeLogin(files, generation, options.now);
@@ -112,45 +89,6 @@ const examine = async (source: Source, options: KimiSourceOptions): Promise<Logi
   };
 };
 
-const openSource = async (source: Source, uid: number): Promise<{ dir: string; tree: Tree } | { why: string }> => {
-  const name = source.from === 'sync_source_dir' ? `sync_source_dir ${source.dir}` : source.dir;
-  try {
-    // The directory itself may be a link, as in many dotfile set-ups: followed here, once.
-    const dir = await realpath(source.dir);
-    if (!(await stat(dir)).isDirectory()) {
-      return { why: `${name} is not a directory: a directory with ${EXPECTED} is expected.` };
-    }
-    // root may forward anyone's login, but never files of several owners as one login.
-    const owner = uid === 0 ? 'directory' : uid;
-    return { dir, tree: await readTree(dir, { wanted: isLoginPath, owner }) };
-  } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) {
-      return { why: `${name} does not exist: a directory with ${EXPECTED} is expected.` };
-    }
-    if (error instanceof JackinError) throw error;
-    throw new JackinError('auth.missing', `the Kimi login in ${source.dir} cannot be read: ${messageOf(error)}`, {
-      hint: 'make the directory readable for you, or name another one with sync_source_dir',
-      cause: error,
-    });
-  }
-};
-
-const nothing = (source: Source, dir: string, why: string): LoginSet => ({
-  facts: {
-    agent: 'kimi',
-    dir,
-    from: source.from,
-    generation: null,
-    state: 'absent',
-    refreshable: false,
-    files: [],
-    skipped: [],
-    aliases: [],
-    why,
-  },
-  set: undefined,
-});
-
 const judgeFiles = (files: KimiFiles, now: Date): Map<string, { state: LoginState; why: string }> =>
   new Map(
     [...files]
@@ -160,9 +98,3 @@ const judgeFiles = (files: KimiFiles, now: Date): Map<string, { state: LoginStat
 
 const stateOf = (verdict: { state: LoginState } | undefined): { state?: LoginState } =>
   verdict === undefined ? {} : { state: verdict.state };
-
-/** Beyond what a date can hold (a broken clock, or "never"), the end is left out. */
-const isoTime = (seconds: number | undefined): { expiresAt?: string } => {
-  const date = new Date((seconds ?? Number.NaN) * 1000);
-  return Number.isNaN(date.getTime()) ? {} : { expiresAt: date.toISOString() };
-};

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { prepareHome } from './home/prepare.ts';
+import { prepareInstance } from './home/prepare.ts';
 import { startCapsule } from './server.ts';
 
 /** The container's main process, under the engine's init. */
@@ -22,7 +22,7 @@ const starting = startCapsule({
   agentsDir: values.agents,
   home: values.home,
   env: process.env,
-  prepareHome: (request) => prepareHome(request, roots, new Date()),
+  prepare: (request, env) => prepareInstance(request, roots, { ...process.env, ...env }, new Date()),
   log: (line) => process.stderr.write(`jackin capsule: ${line.replaceAll(/\p{Cc}/gu, '?')}\n`),
 });
 // Before anybody can connect, so that no stop is ever missed.

@@ -1,4 +1,4 @@
-import { isAgentSlug } from '../agents/agents.ts';
+import { AGENTS, isAgentSlug } from '../agents/agents.ts';
 import type { SessionRequest } from './protocol.ts';
 
 /** What an image could set to make every program load code of its own, the agent first of all. */
@@ -6,6 +6,13 @@ const LOADER_TRICKS = /^(NODE_OPTIONS|NODE_EXTRA_.*|LD_.*)$/;
 
 /** What the host sent for all sessions of the instance. Held in memory only. */
 export type HostEnvironment = Pick<SessionRequest, 'env' | 'keys'>;
+
+/** Keys of the session's agent, under the names by which it uses them without asking. */
+const keysOf = ({ keys }: HostEnvironment, { agent, io }: Pick<SessionRequest, 'agent' | 'io'>): Record<string, string> => {
+  const own = Object.hasOwn(keys, agent) ? keys[agent]! : {};
+  const aliases = io === 'pty' && isAgentSlug(agent) ? (AGENTS[agent].runtime.keyAliases ?? {}) : {};
+  return Object.fromEntries(Object.entries(own).map(([name, value]) => [aliases[name] ?? name, value]));
+};
 
 /**
  * The environment of one session: the container's, what the host sent for every
@@ -24,7 +31,7 @@ export const sessionEnvironment = (
     LANG: 'C.UTF-8',
     ...Object.fromEntries(inherited),
     ...host.env,
-    ...(Object.hasOwn(host.keys, session.agent) ? host.keys[session.agent] : {}),
+    ...keysOf(host, session),
     ...(session.io === 'pty' ? { TERM: 'xterm-256color', COLORTERM: 'truecolor' } : {}),
     ...(isAgentSlug(session.agent) ? { JACKIN_AGENT: session.agent } : {}),
     HOME: home,

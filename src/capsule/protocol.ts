@@ -60,11 +60,23 @@ export interface AgentSetup {
   provider?: { baseUrl: string; model: string; contextSize: number };
 }
 
+/** How git and gh are set up for every session. Never a secret. */
+export interface GitSetup {
+  github: {
+    mode: 'sync' | 'token' | 'ignore';
+    /** A GitHub of one's own, besides github.com. */
+    host?: string;
+  };
+  /** The operator, as git calls them. */
+  identity?: { name?: string; email?: string };
+}
+
 export interface SetupRequest {
   /** Container path in which sessions start; the agents are told to trust it. */
   workdir: string;
   /** Every agent that the role supports, not only the one that is launched. */
   agents: AgentSetup[];
+  git: GitSetup;
 }
 
 export interface SessionRequest {
@@ -135,6 +147,8 @@ export interface LoginOutcome {
 
 export interface SetupReport {
   logins: LoginOutcome[];
+  /** What became of the GitHub login, one line for a person; missing when none is forwarded. */
+  github?: string;
 }
 
 export interface SessionExit {

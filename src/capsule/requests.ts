@@ -72,6 +72,7 @@ export const readLaunch = (frame: Frame): LaunchRequest => {
   path(setup['workdir'], 'setup.workdir');
   const agents = setup['agents'];
   if (!Array.isArray(agents)) return fail('setup.agents is not a list');
+  oneOf(object(object(setup['git'], 'setup.git')['github'], 'setup.git.github')['mode'], ['sync', 'token', 'ignore'], 'setup.git.github.mode');
   for (const agent of agents) text(object(agent, 'an entry of setup.agents')['slug'], 'a slug of setup.agents');
   return {
     setup: setup as unknown as LaunchRequest['setup'],

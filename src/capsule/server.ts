@@ -5,8 +5,10 @@ import { isErrno, messageOf } from '../shared/errors.ts';
 import { Refusal, serveConnection, type SessionHost } from './connection.ts';
 import { sessionEnvironment, type HostEnvironment } from './environment.ts';
 import { withUmask } from './process.ts';
+import type { Prepared } from './home/prepare.ts';
+import { homeVariables } from './home-variables.ts';
 import { findProgram } from './program.ts';
-import type { LaunchRequest, SessionRequest, SetupReport, SetupRequest } from './protocol.ts';
+import type { LaunchRequest, SessionRequest, SetupRequest } from './protocol.ts';
 import { startSession, type Session } from './session.ts';
 
 /** How long sessions have to end by themselves when the container is stopped. */
@@ -22,8 +24,8 @@ export interface CapsuleOptions {
   home: string;
   /** The container's environment. */
   env: NodeJS.ProcessEnv;
-  /** Gets the home ready; called once before the first session. */
-  prepareHome: (request: SetupRequest) => Promise<SetupReport>;
+  /** Gets home and git ready for sessions with this environment; called once before the first one. */
+  prepare: (request: SetupRequest, env: Readonly<Record<string, string>>) => Promise<Prepared>;
   log: (line: string) => void;
 }
 
@@ -61,7 +63,8 @@ export const startCapsule = async (options: CapsuleOptions): Promise<Capsule> =>
   /** Held for the sessions that come later; there is no other copy. */
   let environment: HostEnvironment = { env: {}, keys: {} };
   const spawn = async (request: SessionRequest): Promise<Session> => {
-    const env = sessionEnvironment(options.env, environment, request, options.home);
+    const asked = sessionEnvironment(options.env, environment, request, options.home);
+    const env = { ...asked, ...(await homeVariables(request.agent, asked, options.home)) };
     if (!(await isDirectory(request.cwd))) throw new Refusal('setup', `there is no directory ${request.cwd} in the container`);
     const program = await findProgram(request.argv, { cwd: request.cwd, path: env['PATH'], agentsDir: options.agentsDir });
     if ('missing' in program) throw new Refusal('agent-missing', program.missing);
@@ -86,11 +89,11 @@ export const startCapsule = async (options: CapsuleOptions): Promise<Capsule> =>
       if (state !== 'idle') throw new Refusal('busy', 'the first session of this container was launched already');
       state = 'launching';
       try {
-        const report = await options.prepareHome(setup).catch((error: unknown) => {
+        const { report, variables } = await options.prepare(setup, session.env).catch((error: unknown) => {
           throw new Refusal('setup', messageOf(error));
         });
         ready(report);
-        environment = { env: session.env, keys: session.keys };
+        environment = { env: { ...session.env, ...variables }, keys: session.keys };
         const started = await spawn(session);
         state = 'launched';
         return started;

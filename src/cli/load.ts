@@ -147,6 +147,7 @@ export const loadCommand = (context: Context) =>
     .option('--mount <spec>', 'mount path, path:ro, src:dst or src:dst:ro (repeatable)', collect)
     .option('--network <name>', 'join an existing network of the engine as well (repeatable)', collect)
     .option('--allow-mount <path>', 'agree to a mount that holds credentials or your home (repeatable)', collect)
+    .option('--strict-auth', 'refuse a login that is missing, dead or expired')
     .option('--dry-run', 'print the plan and do nothing; needs no engine')
     .option('--no-input', 'never ask; a question without an answer is an error')
     .addOption(formatOption())
@@ -161,6 +162,7 @@ export const loadCommand = (context: Context) =>
         session: parseSession(flags, deps),
         agentArguments: context.passedArguments,
         allowedMounts: (flags.allowMount ?? []).map((text) => hostPath(text, deps)),
+        strictAuth: flags.strictAuth ?? false,
       };
       context.exit(await runLoad(request, { dryRun: flags.dryRun ?? false, format: flags.format, input: flags.input }, deps));
     });

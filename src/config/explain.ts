@@ -112,6 +112,7 @@ const agentQuestions = (files: ConfigFiles, role: string | undefined, slug: Agen
   return [
     ask(`${slug}.auth_forward`, layers, [slug, 'auth_forward'], 'sync'),
     { ...ask(`${slug}.sync_source_dir`, layers, [slug, 'sync_source_dir']), show: (raw: string) => expandHome(raw, home) },
+    ask(`${slug}.account`, layers, [slug, 'account']),
     ask(`agents.${slug}.version`, [globalLayer(files)], ['agents', slug, 'version']),
   ];
 };

@@ -8,6 +8,8 @@ export interface AuthDecision {
   mode: Decision<AuthMode>;
   /** Undefined when no layer sets one: the agent's own directory. */
   sourceDir: Decision<string> | undefined;
+  /** The only account whose login may be copied, where a layer names one. */
+  account: Decision<string> | undefined;
 }
 
 export type GithubMode = 'sync' | 'token' | 'ignore';
@@ -24,6 +26,7 @@ export const resolveAuth = (files: ConfigFiles, role: string, agent: AgentSlug, 
   return {
     mode: decideOr<AuthMode>(layers, [agent, 'auth_forward'], 'sync'),
     sourceDir: sourceDir && { ...sourceDir, value: expandHome(sourceDir.value, home) },
+    account: decide<string>(layers, [agent, 'account']),
   };
 };
 

@@ -82,6 +82,15 @@ const agentBlock = (slug: AgentSlug) => {
         otherwise: 'the agent’s own',
         refused: RELATIVE,
       }),
+      account: z
+        .string()
+        .min(1)
+        .max(200)
+        .optional()
+        .meta({
+          description: `The account whose ${name} login may be copied: e-mail address or id, as \`jackin auth status\` shows it. A launch with another one is refused.`,
+          otherwise: 'any account',
+        }),
     })
     .optional()
     .describe(`How the ${name} login reaches the container.`);

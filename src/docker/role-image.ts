@@ -10,13 +10,35 @@ import type { Engine, Labels, LongCall } from './engine.ts';
 import { MANAGED } from './labels.ts';
 
 const HANDOFFS = Object.values(AGENTS).flatMap((agent) => agent.handoffs);
-const HOMES = Object.values(AGENTS).flatMap((agent) => agent.homes);
+/** Directories of the home that are mounted: those of the agents, and gh's. */
+const HOMES = [...Object.values(AGENTS).flatMap((agent) => agent.homes), '.config/gh'];
 
 /** `.local/share/amp` → `.local`, `.local/share`, `.local/share/amp`: a mount point needs all of them. */
 const withParents = (home: string): string[] => {
   const parts = home.split('/');
   return parts.map((_part, index) => parts.slice(0, index + 1).join('/'));
 };
+
+/** A variable that moves an agent's directory, with what the agent appends, as a shell writes it. */
+const movedBy = (name: string, below: string): string => (below === '' ? `\${${name}%/}` : `\${${name}:+\${${name}%/}/${below}}`);
+
+/**
+ * A role may keep an agent's directory elsewhere. What it has put there comes to
+ * the usual place, which is durable, and a link leads from one to the other; where
+ * that cannot be, the capsule sets the variable right.
+ */
+const ADOPT = [
+  'adopt() {',
+  '  case "$1" in "$2"|"$2"/*) return ;; /*) ;; *) return ;; esac',
+  '  case "$2" in "$1"/*) return ;; esac',
+  '  [ ! -L "$1" ] || return 0',
+  '  mkdir -p "$1" "$2"',
+  '  cp -a "$1/." "$2/"',
+  '  rm -rf "$1"',
+  '  ln -s "$2" "$1"',
+  '}',
+  ...Object.values(AGENTS).map(({ homes: [home], homeVariable: { name, below } }) => `adopt "${movedBy(name, below)}" /home/agent/${home}`),
+];
 
 /**
  * What jackin adds to every role. Any uid can then use the home, since the image
@@ -29,6 +51,7 @@ const layerScript = (): string => {
     'export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     'rm -rf /jackin',
     'mkdir -p /jackin /home/agent',
+    ...ADOPT,
     ...HANDOFFS.map((name) => `ln -s handoff/current/${name} /jackin/${name}`),
     'cp -a /home/agent /jackin/default-home',
     'chmod -R a+rX /jackin/default-home',

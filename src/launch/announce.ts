@@ -14,7 +14,7 @@ const validity = (login: NonNullable<PlannedAuth['login']>): string => {
 
 const loginSentence = (auth: PlannedAuth): string => {
   const { agent, login } = auth;
-  if (login === null) return 'This version forwards no login of it.';
+  if (login === null) throw new Error('a login that is copied was looked at');
   const decided = login.from === 'default' ? '' : `, set by ${describeOrigin(auth.source_dir_decided_by as Origin)}`;
   const account = login.account === null ? '' : `, account ${login.account}`;
   const found = `Login in ${login.dir}${decided}${account}${validity(login)}`;
@@ -26,7 +26,7 @@ const loginSentence = (auth: PlannedAuth): string => {
     case 'unknown':
       return `${found}, in a form that jackin does not know: passed on as it is.`;
     default:
-      return `${login.why} It starts logged out: run \`${agent} login\` on the host, then load again.`;
+      return `${login.why} It starts logged out: run \`${AGENTS[agent as AgentSlug].loginCommand}\` on the host, then load again.`;
   }
 };
 
@@ -44,14 +44,33 @@ const authLine = (auth: PlannedAuth): string => {
   }
 };
 
+const githubLine = ({ github }: LaunchPlan): string => {
+  const who = `${github.mode}, by ${describeOrigin(github.decided_by as Origin)}.`;
+  switch (github.mode) {
+    case 'sync': {
+      const account = github.login?.user == null ? '' : ` Account ${github.login.user}.`;
+      return `${who} ${github.delivery === 'nothing' ? `${github.login?.why ?? ''} It starts without access to GitHub.` : `Login in ${github.login?.dir}.${account}`}`;
+    }
+    case 'token':
+      return `${who} GH_TOKEN from [github.env].`;
+    case 'ignore':
+      return `${who} Nothing is forwarded.`;
+    default:
+      return github.mode satisfies never;
+  }
+};
+
 /** The one line that a copied login owes its owner. */
-const forkLine = (agent: string): string =>
-  `This is a copy of a login that rotates: of host and container, whichever refreshes second is logged out and needs \`${agent} login\`.`;
+const forkLine = ([first, ...others]: AgentSlug[]): string =>
+  others.length === 0
+    ? `This is a copy of a login that rotates: of host and container, whichever refreshes second is logged out and needs \`${AGENTS[first!].loginCommand}\`.`
+    : `These are copies of logins that rotate (${[first, ...others].join(', ')}): of host and container, whichever refreshes second is logged out.`;
 
 /** What a person is told before a launch: who runs what, where, logged in as whom, and what to know about it. */
 export const announcement = (plan: LaunchPlan): string[] => {
   const { workspace, role, agent, container, session } = plan;
   const auth = plan.auth.find((entry) => entry.agent === agent.slug)!;
+  const forked = plan.auth.filter(({ forks_login }) => forks_login).map((entry) => entry.agent as AgentSlug);
   const place = workspace.name === null ? workspace.workdir : `${workspace.name}, ${workspace.workdir}`;
   const user = container.user.uid === 0 || container.user.why !== 'the operator' ? [`user       ${container.user.uid}:${container.user.gid}: ${container.user.why}`] : [];
   const model = agent.model === null ? '' : `, model ${agent.model.passed}`;
@@ -59,7 +78,9 @@ export const announcement = (plan: LaunchPlan): string[] => {
     `role       ${role.name} (${role.key}, ${role.source.kind}) in ${place}`,
     `agent      ${AGENTS[agent.slug as AgentSlug].name}${model}; approvals: ${session.approvals}`,
     `login      ${authLine(auth)}`,
-    ...(auth.forks_login ? [`           ${forkLine(agent.slug)}`] : []),
+    ...plan.auth.filter((other) => other !== auth).map((other) => `           ${authLine(other)}`),
+    `github     ${githubLine(plan)}`,
+    ...(forked.length > 0 ? [`           ${forkLine(forked)}`] : []),
     ...user,
     ...(plan.env.length === 0 ? [] : [`env        ${envSummary(plan)}`]),
     ...plan.warnings.map((warning) => `note       ${warning}`),
@@ -77,10 +98,8 @@ const envSummary = ({ env }: LaunchPlan): string => {
 /** The plan for people, as `--dry-run` prints it. */
 export const describePlan = (plan: LaunchPlan): string => {
   const mounts = plan.mounts.map(({ source, target, readonly, why }) => `  ${target}${readonly ? ' (read-only)' : ''}  from ${source}  [${why}]`);
-  const others = plan.auth.filter(({ agent }) => agent !== plan.agent.slug).map((auth) => `           ${authLine(auth)}`);
   return [
     ...announcement(plan),
-    ...(others.length === 0 ? [] : ['other agents of the role', ...others]),
     `command    ${plan.session.argv.join(' ')}`,
     `container  ${plan.container.name}, networks ${plan.container.networks.join(', ')}`,
     `image      ${plan.image.role ?? 'tagged by the id of the construct'} on ${plan.image.construct}`,

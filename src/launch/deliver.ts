@@ -1,26 +1,48 @@
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
+import { githubEnvironment, githubSetup } from '../auth/github-environment.ts';
+import type { GithubChange } from '../auth/github-handoff.ts';
+import { readGithub } from '../auth/github-source.ts';
 import type { HandoffChange } from '../auth/handoff.ts';
-import { readKimi } from '../auth/kimi-source.ts';
+import { readLogin } from '../auth/read-login.ts';
 import type { AgentSetup, LaunchRequest, TerminalSize } from '../capsule/protocol.ts';
-import type { LaunchPlan, PlannedAuth } from '../plan/plan.ts';
+import { assertPinned } from '../plan/auth.ts';
+import type { LaunchPlan, PlannedAuth, PlannedGithub } from '../plan/plan.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Secret } from '../shared/secret.ts';
 import type { Deps } from './deps.ts';
+import { sourceOptions } from './facts.ts';
+import type { HandedOver } from './instance-dir.ts';
 
 /** What one agent's login becomes in the handoff of an instance. */
 const handoffChanges = async (auth: PlannedAuth, deps: Deps): Promise<HandoffChange[]> => {
-  const names = AGENTS[auth.agent as AgentSlug].handoffs;
+  const agent = auth.agent as AgentSlug;
+  const names = AGENTS[agent].handoffs;
   if (auth.mode !== 'sync') return names.map((name) => ({ name, action: 'remove' }));
-  if (auth.login === null) return [];
-  const sourceDir = auth.login.from === 'sync_source_dir' ? auth.login.dir : undefined;
-  const { set } = await readKimi({ sourceDir, home: deps.home, env: deps.env, uid: deps.uid, now: deps.now() });
+  const sourceDir = auth.source_dir ?? undefined;
+  const { set, facts } = await readLogin(agent, { ...sourceOptions(deps, deps.now()), sourceDir });
   if (set === undefined) return names.map((name) => ({ name, action: 'keep' }));
+  // The host may have logged in as somebody else since the plan was made.
+  assertPinned(agent, auth.pinned_account, facts.account);
   // A host with only one generation of the login leaves nothing of the other one behind.
   return names.map((name) => (name === set.name ? { name, action: 'replace', files: set.files } : { name, action: 'remove' }));
 };
 
-export const planHandoff = async (plan: LaunchPlan, deps: Deps): Promise<HandoffChange[]> =>
-  (await Promise.all(plan.auth.map((auth) => handoffChanges(auth, deps)))).flat();
+const githubChange = async ({ mode, delivery }: PlannedGithub, deps: Deps, say: (line: string) => void): Promise<GithubChange> => {
+  if (mode !== 'sync') return { action: 'remove' };
+  const { login, why } = await readGithub(deps, deps.signal);
+  if (login !== undefined) return { action: 'write', login };
+  if (delivery === 'hosts.yml') say(`github     ${why} It starts without access to GitHub.`);
+  return { action: 'keep' };
+};
+
+/** Reads the host's logins, as the plan says, for the state of an instance. */
+export const readHandedOver = async (plan: LaunchPlan, deps: Deps, say: (line: string) => void): Promise<HandedOver> => {
+  const [logins, github] = await Promise.all([
+    Promise.all(plan.auth.map((auth) => handoffChanges(auth, deps))),
+    githubChange(plan.github, deps, say),
+  ]);
+  return { logins: logins.flat(), github };
+};
 
 /** Names of every agent's keys: they go to the sessions of their own agent and to no other. */
 const KEY_NAMES = new Set(Object.values(AGENTS).flatMap(({ keys }) => Object.values(keys)));
@@ -43,24 +65,34 @@ const assertKeyNotEmpty = (plan: LaunchPlan, values: ReadonlyMap<string, Secret>
   throw new JackinError('auth.missing', `${key}, which ${agent} needs, is empty`, { hint: 'look at where the [env] table takes it from' });
 };
 
+/** Values of the `[env]` and of the `[github.env]` tables, by name. */
+export interface Values {
+  env: ReadonlyMap<string, Secret>;
+  github: ReadonlyMap<string, Secret>;
+}
+
 /** The first frame of a launch. The only place where secrets are put together; it goes over a stream and to no disk. */
 export const launchRequest = (
   plan: LaunchPlan,
-  values: ReadonlyMap<string, Secret>,
+  { env: values, github }: Values,
   size: TerminalSize | undefined,
 ): LaunchRequest => {
   assertKeyNotEmpty(plan, values);
-  const runtime = AGENTS[plan.agent.slug as AgentSlug].runtime!;
+  const { runtime } = AGENTS[plan.agent.slug as AgentSlug];
   const shared = [...values].filter(([name]) => !KEY_NAMES.has(name)).map(([name, value]) => [name, value.reveal()]);
   return {
-    setup: { workdir: plan.workspace.workdir, agents: plan.auth.map((auth) => agentSetup(auth, values)) },
+    setup: {
+      workdir: plan.workspace.workdir,
+      agents: plan.auth.map((auth) => agentSetup(auth, values)),
+      git: { github: githubSetup(plan.github.mode, github) },
+    },
     session: {
       agent: plan.agent.slug,
       argv: plan.session.argv,
       cwd: plan.workspace.workdir,
       io: plan.session.io,
       ...(size === undefined ? {} : { size }),
-      env: { ...runtime.env, ...Object.fromEntries(shared) },
+      env: { ...runtime.env, ...Object.fromEntries(shared), ...githubEnvironment(plan.github.mode, github) },
       keys: Object.fromEntries(plan.auth.map((auth) => [auth.agent, keysOf(auth, values)])),
     },
     detached: plan.session.kind === 'detached',

@@ -18,6 +18,8 @@ export interface Deps {
   /** Folder of the installed package: `roles/`, `construct/`, `dist/`. */
   packageRoot: string;
   version: string;
+  /** The secret of a service in the password store of macOS; left out elsewhere. */
+  keychain?: (service: string) => Promise<string | undefined>;
   connectEngine: (env: Readonly<Record<string, string | undefined>>) => Promise<Engine>;
   /** Where the process hears of signals: `process`. */
   signals: SignalSource;

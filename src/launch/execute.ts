@@ -1,24 +1,26 @@
 import path from 'node:path';
-import { readEnvValues } from '../auth/env-values.ts';
-import type { HandoffChange } from '../auth/handoff.ts';
-import type { LaunchRequest } from '../capsule/protocol.ts';
+import { readEntries } from '../auth/env-values.ts';
+import type { LaunchRequest, SetupReport } from '../capsule/protocol.ts';
+import type { EnvEntry } from '../config/resolve-env.ts';
+import type { ResolvedConfig } from '../config/resolve.ts';
 import { launchAttached, launchDetached, launchPiped, type SessionEnd } from '../docker/attach.ts';
 import type { Engine } from '../docker/engine.ts';
 import { terminalSize } from '../docker/terminal.ts';
 import { ensureHomeId } from '../instances/home-id.ts';
 import { type JournalEntry, recoverJournal, undoLaunch, openJournal, closeJournal } from '../instances/journal.ts';
 import { type InstanceRecord, updateStatus, writeRecord } from '../instances/record.ts';
+import { usedEntries } from '../plan/auth.ts';
+import { githubEntries } from '../plan/github.ts';
 import { instanceId } from '../plan/names.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import { asDiskError, createPrivateDir, ensureDir } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { currentOwner } from '../shared/owner.ts';
-import type { Secret } from '../shared/secret.ts';
 import { connectCapsule } from './connect-capsule.ts';
-import { launchRequest, planHandoff } from './deliver.ts';
+import { launchRequest, readHandedOver, type Values } from './deliver.ts';
 import type { Deps } from './deps.ts';
 import { pullRepositories } from './git-pull.ts';
-import { fillInstanceDir } from './instance-dir.ts';
+import { fillInstanceDir, type HandedOver } from './instance-dir.ts';
 import { makeNetwork, startContainer, withId } from './instantiate.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
 import { type Prepared, prepareEngine, wantedBy } from './prepare.ts';
@@ -32,6 +34,15 @@ export interface Executed {
   agentVersion: string;
   end: SessionEnd;
 }
+
+/** Values of all variables that reach a session, read at once: one error names all that fail, and nothing is asked for in vain. */
+const readValues = async (config: ResolvedConfig, deps: Deps): Promise<Values> => {
+  const env = usedEntries(config);
+  const github = githubEntries(config);
+  const values = await readEntries([...env, ...github], deps.env, deps.signal);
+  const named = (entries: EnvEntry[], from: number): Values['env'] => new Map(entries.map(({ name }, index) => [name, values[from + index]!]));
+  return { env: named(env, 0), github: named(github, env.length) };
+};
 
 /** Draws ids until one is free: the directory of the instance is the claim. */
 const claimInstance = async (planned: PlannedLaunch, deps: Deps): Promise<{ plan: LaunchPlan; entry: JournalEntry }> => {
@@ -95,8 +106,9 @@ const runSession = async (plan: LaunchPlan, request: LaunchRequest, running: Run
   const commits: Promise<void>[] = [];
   const options = {
     signal: deps.signal,
-    onReady: (report: { logins: { slug: string; why: string }[] }) => {
+    onReady: (report: SetupReport) => {
       for (const { slug, why } of report.logins) if (slug === plan.agent.slug) ui.say(`login      in the container: ${why}`);
+      if (report.github !== undefined) ui.say(`github     in the container: ${report.github}`);
     },
     onStarted: () => {
       commits.push(running.commit());
@@ -144,7 +156,7 @@ const takeBack = async (undo: () => Promise<void>, error: unknown): Promise<unkn
  */
 export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): Promise<Executed> => {
   const { paths, config } = planned;
-  const values = await readEnvValues(config.env, deps.env, deps.signal);
+  const values = await readValues(config, deps);
   const engine = await deps.connectEngine(deps.env);
   const homeId = await ensureHomeId(paths);
   for (const container of await recoverJournal(engine, paths, homeId)) ui.say(`cleaned up ${container}: its launch had been killed`);
@@ -164,7 +176,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
     [prepared] = await together(
       prepareEngine(deps, paths, engine, wantedBy(plan), ui.report),
       makeNetwork(engine, plan, homeId, deps),
-      planHandoff(plan, deps).then((changes) => fillState(path.join(paths.dataDir, entry.container), plan, changes)),
+      readHandedOver(plan, deps, ui.say).then((logins) => fillState(path.join(paths.dataDir, entry.container), plan, logins)),
     );
     deps.signal.throwIfAborted();
     await startContainer(engine, plan, prepared, homeId);
@@ -180,8 +192,8 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): P
   }
 };
 
-const fillState = (directory: string, plan: LaunchPlan, changes: HandoffChange[]): Promise<void> =>
-  fillInstanceDir(directory, plan, changes).catch((error: unknown) => {
+const fillState = (directory: string, plan: LaunchPlan, logins: HandedOver): Promise<void> =>
+  fillInstanceDir(directory, plan, logins).catch((error: unknown) => {
     throw asDiskError(error, `writing the state of the instance in ${directory}`);
   });
 
@@ -199,7 +211,7 @@ const together = async <T extends unknown[]>(...parts: { [K in keyof T]: Promise
   return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as T;
 };
 
-const requestFor = (plan: LaunchPlan, values: ReadonlyMap<string, Secret>, ui: Ui): LaunchRequest =>
+const requestFor = (plan: LaunchPlan, values: Values, ui: Ui): LaunchRequest =>
   launchRequest(plan, values, plan.session.kind === 'attached' ? terminalSize(ui.terminal()) : DETACHED_SIZE);
 
 /** A screen for a session that nobody looks at yet; the first one who attaches gives it theirs. */

@@ -1,6 +1,10 @@
 import { lstat, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { inspectKimi } from '../auth/kimi-source.ts';
+import type { AgentSlug } from '../agents/agents.ts';
+import type { LoginFacts } from '../agents/login-facts.ts';
+import { inspectGithub } from '../auth/github-source.ts';
+import { readLogin } from '../auth/read-login.ts';
+import type { SourceOptions } from '../auth/source.ts';
 import type { Paths } from '../config/paths.ts';
 import type { MountEntry } from '../config/resolve-mounts.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
@@ -44,14 +48,22 @@ const lookAtWorkdir = async (config: ResolvedConfig): Promise<Facts['workdir']> 
   return info.isDirectory() ? { owner: { uid: info.uid, gid: info.gid } } : { noDirectory: place };
 };
 
+/** Where this host's logins are looked for. */
+export const sourceOptions = ({ home, env, uid, keychain }: Deps, now: Date): Omit<SourceOptions, 'sourceDir'> => ({ home, env, uid, keychain, now });
+
 const inspectLogins = async (config: ResolvedConfig, role: RoleFacts, deps: Deps, now: Date): Promise<Facts['logins']> => {
-  const { mode, sourceDir } = config.auth.kimi;
-  if (!role.agents.includes('kimi') || mode.value !== 'sync') return {};
-  return { kimi: await inspectKimi({ sourceDir: sourceDir?.value, home: deps.home, env: deps.env, uid: deps.uid, now }) };
+  const synced = role.agents.filter((agent) => config.auth[agent].mode.value === 'sync');
+  const read = async (agent: AgentSlug): Promise<[AgentSlug, LoginFacts]> => {
+    const sourceDir = config.auth[agent].sourceDir?.value;
+    // The set itself is dropped here: it is read again when it is handed over, and no secret lies about until then.
+    const { facts } = await readLogin(agent, { ...sourceOptions(deps, now), sourceDir });
+    return [agent, facts];
+  };
+  return Object.fromEntries(await Promise.all(synced.map(read)));
 };
 
 const hostEnvFacts = (config: ResolvedConfig, env: Deps['env']): Record<string, boolean> =>
-  Object.fromEntries(config.env.flatMap(({ source }) => (source.kind === 'host' ? [[source.name, Boolean(env[source.name])]] : [])));
+  Object.fromEntries([...config.env, ...config.github.env].flatMap(({ source }) => (source.kind === 'host' ? [[source.name, Boolean(env[source.name])]] : [])));
 
 /** Names of the construct and of the role's image, as far as they can be told without an engine. */
 export const imageFacts = async ({ env, packageRoot }: Deps, role: RoleFacts): Promise<Facts['image']> => {
@@ -67,10 +79,11 @@ export const imageFacts = async ({ env, packageRoot }: Deps, role: RoleFacts): P
 export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConfig, role: RoleFacts): Promise<Facts> => {
   const now = deps.now();
   const operator = { uid: deps.uid, gid: deps.gid };
-  const [logins, mounts, workdir, jackinHome, configDir, operatorHome] = await Promise.all([
+  const [logins, mounts, workdir, github, jackinHome, configDir, operatorHome] = await Promise.all([
     inspectLogins(config, role, deps, now),
     Promise.all(config.mounts.map((mount) => lookAtMount(mount, config.mounts))),
     lookAtWorkdir(config),
+    config.github.mode.value === 'sync' ? inspectGithub(deps) : undefined,
     // A mount is judged by its real path, so the places it is compared with must be real paths as well.
     realOr(paths.jackinHome),
     realOr(path.dirname(paths.configFile)),
@@ -79,6 +92,7 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
   return {
     role,
     logins,
+    ...(github !== undefined && { github }),
     hostEnv: hostEnvFacts(config, deps.env),
     mounts,
     operator,

@@ -1,6 +1,7 @@
 import { chmod, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { linkHandoffNames, provisionHandoff } from '../auth/handoff.ts';
+import { type GithubChange, provisionGithub } from '../auth/github-handoff.ts';
+import { linkHandoffNames, placeStandIn, provisionHandoff } from '../auth/handoff.ts';
 import type { HandoffChange } from '../auth/handoff.ts';
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
@@ -47,18 +48,29 @@ const writePublic = async (file: string, text: string): Promise<void> => {
   await chmod(file, 0o644);
 };
 
+/** What of the host's logins goes into the state of an instance. Holds secrets. */
+export interface HandedOver {
+  logins: HandoffChange[];
+  github: GithubChange;
+}
+
 /**
  * Fills the state directory of a new instance: who the agent is, its durable
  * homes, and the first generation of the handoff. The directory itself is there.
  */
-export const fillInstanceDir = async (directory: string, plan: LaunchPlan, changes: HandoffChange[]): Promise<void> => {
+export const fillInstanceDir = async (directory: string, plan: LaunchPlan, { logins: changes, github }: HandedOver): Promise<void> => {
   const owner = plan.container.user;
   await createPrivateDir(path.join(directory, '.jackin'));
   await writePublic(path.join(directory, '.jackin', 'passwd'), passwdText(owner));
   await writePublic(path.join(directory, '.jackin', 'group'), groupText(owner.gid));
   await makeOwned(directory, 'state', owner);
+  await makeOwned(directory, '.config/gh', owner);
+  await provisionGithub(path.join(directory, '.config', 'gh'), owner, github);
   const agents = plan.role.agents as AgentSlug[];
   for (const home of agents.flatMap((slug) => AGENTS[slug].homes)) await makeOwned(directory, path.join('home', home), owner);
   await provisionHandoff(path.join(directory, 'handoff'), changes, owner);
-  await linkHandoffNames(directory, agents.flatMap((slug) => AGENTS[slug].handoffs));
+  const standIns = plan.auth.filter(({ mode }) => mode !== 'sync').map(({ agent }) => AGENTS[agent as AgentSlug]).filter(({ login }) => login?.account !== undefined);
+  const linked = agents.map((slug) => AGENTS[slug]).filter((agent) => !standIns.includes(agent));
+  await linkHandoffNames(directory, linked.flatMap(({ handoffs }) => handoffs));
+  for (const { handoffs, login } of standIns) await placeStandIn(directory, handoffs[0], login!.account!.handoff);
 };

@@ -1,9 +1,13 @@
 import { type Terminal } from '../docker/terminal.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
 import { type ResolvedConfig, resolveConfig, resolveRole } from '../config/resolve.ts';
+import type { AgentSlug } from '../agents/agents.ts';
+import { loggedInAgents } from '../plan/auth.ts';
 import { buildPlan } from '../plan/build.ts';
+import type { Facts } from '../plan/facts.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import type { LoadRequest, RoleSelector } from '../plan/request.ts';
+import { agentChoice } from '../plan/session.ts';
 import { builtInRoles, findRole } from '../roles/find-role.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Report } from '../shared/progress.ts';
@@ -41,7 +45,14 @@ const chooseRole = async (request: LoadRequest, { files }: Place, deps: Deps): P
 /** How a load is written that names the workspace. */
 const loadExample = (role: RoleSelector | undefined) => (name: string) => `jackin load ${role === undefined ? '<role>' : role.kind === 'name' ? role.key : role.path} ${name}`;
 
-/** From a request to its plan. Looks at files, never at the engine, and changes nothing. Asks only which workspace is meant. */
+/** Asks which of several agents is meant, where somebody can be asked; otherwise the plan says what to name. */
+const askForAgent = async (request: LoadRequest, config: ResolvedConfig, facts: Facts, choose: Choose): Promise<LoadRequest> => {
+  const chosen = agentChoice(request.agent, config.workspace.defaultAgent, facts.role, loggedInAgents(config, facts));
+  if (!('choice' in chosen) || choose === undefined) return request;
+  return { ...request, agent: (await choose(`${facts.role.name} has several agents. Which one?`, chosen.choice)) as AgentSlug };
+};
+
+/** From a request to its plan. Looks at files, never at the engine, and changes nothing. Asks only which workspace is meant, and which agent. */
 export const planLoad = async (request: LoadRequest, deps: Deps, choose?: Choose): Promise<PlannedLaunch> => {
   const paths = locatePaths(deps);
   const place = await findPlace(request.target, paths, deps, choose, loadExample(request.role));
@@ -54,7 +65,8 @@ export const planLoad = async (request: LoadRequest, deps: Deps, choose?: Choose
     home: deps.home,
   });
   const facts = await gatherFacts(deps, paths, config, role);
-  return { plan: buildPlan(request, config, facts), config, paths };
+  const asked = await askForAgent(request, config, facts, choose);
+  return { plan: buildPlan(asked, config, facts), config, paths };
 };
 
 /** Asks for what the plan needs the operator's word for. Without it nothing happens. */

@@ -1,12 +1,13 @@
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import type { LoginFacts } from '../agents/login-facts.ts';
-import { describeOrigin } from '../config/layers.ts';
+import { describeOrigin, type Origin } from '../config/layers.ts';
 import type { AuthDecision } from '../config/resolve-auth.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Facts } from './facts.ts';
 import type { PlannedAuth } from './plan.ts';
+import type { LoadRequest } from './request.ts';
 
 const planLogin = (facts: LoginFacts): PlannedAuth['login'] => ({
   dir: facts.dir,
@@ -21,7 +22,7 @@ const planLogin = (facts: LoginFacts): PlannedAuth['login'] => ({
 });
 
 /** Whether the host says that a value is there. What 1Password holds is only known when it is asked, at launch. */
-const isSet = (entry: EnvEntry | undefined, hostEnv: Facts['hostEnv']): boolean => {
+export const isSet = (entry: EnvEntry | undefined, hostEnv: Facts['hostEnv']): boolean => {
   if (entry === undefined) return false;
   switch (entry.source.kind) {
     case 'literal':
@@ -73,35 +74,106 @@ const planProvider = (agent: AgentSlug, env: EnvEntry[], model: string | undefin
   return { base_url: baseUrl, model: model ?? provider.model, context_size: provider.contextSize };
 };
 
+/** What of a login is handed over: all that may still work. */
+const isHandedOver = (login: Pick<LoginFacts, 'state'> | undefined): boolean =>
+  login !== undefined && ['live', 'expired-refreshable', 'unknown'].includes(login.state);
+
+/**
+ * Throws `auth.account` when a login that would be handed over is not the pinned
+ * account's, or does not tell whose it is. Asked again with what is really read.
+ */
+export const assertPinned = (agent: AgentSlug, pin: PlannedAuth['pinned_account'], account: string | undefined): void => {
+  if (pin === null || pin.account === account) return;
+  const { name } = AGENTS[agent];
+  const who = account === undefined ? `does not tell whose account it is` : `is of the account ${account}`;
+  throw new JackinError('auth.account', `the ${name} login on this machine ${who}, and ${describeOrigin(pin.decided_by as Origin)} allows ${pin.account} only`, {
+    hint: `log in as ${pin.account} with \`${AGENTS[agent].loginCommand}\`, or name the directory of that login with [${agent}] sync_source_dir`,
+  });
+};
+
+/** With --strict-auth, the agent that is started must have a login that works as it stands. */
+const assertWorks = (agent: AgentSlug, login: LoginFacts): void => {
+  if (['live', 'unknown'].includes(login.state)) return;
+  throw new JackinError(login.state === 'dead' ? 'auth.dead' : 'auth.missing', `--strict-auth: ${login.why}`, {
+    hint: `run \`${AGENTS[agent].loginCommand}\` on the host${login.state === 'expired-refreshable' ? ', or start it there once so that it refreshes the login' : ''}`,
+  });
+};
+
+const deliveryOf = (login: LoginFacts | undefined, hasKey: boolean): PlannedAuth['delivery'] => {
+  if (isHandedOver(login)) return 'handoff files';
+  return hasKey ? 'stdin of the capsule' : 'nothing';
+};
+
+interface Launch {
+  /** Whether it is this agent that is started. */
+  launched: boolean;
+  strict: boolean;
+  prompt: boolean;
+}
+
+/** Some agents, run for one prompt, would wait for a login that nobody can give. */
+const assertCanAnswer = (agent: AgentSlug, login: LoginFacts | undefined, hasKey: boolean): void => {
+  if (AGENTS[agent].runtime.oneShotNeedsLogin === undefined || hasKey || isHandedOver(login)) return;
+  const why = login === undefined ? `${AGENTS[agent].name} is set to ignore, so it has no login` : login.why;
+  throw new JackinError('auth.missing', `${AGENTS[agent].name} answers no prompt without a login: ${why}`, {
+    hint: `run \`${AGENTS[agent].loginCommand}\` on the host, then load again`,
+  });
+};
+
 /** How one agent's login or key gets in. A missing key stops the plan only for the agent that is to be started. */
-const planAgentAuth = (config: ResolvedConfig, facts: Facts, agent: AgentSlug, launched: boolean): PlannedAuth => {
-  const { mode, sourceDir } = config.auth[agent];
+const planAgentAuth = (config: ResolvedConfig, facts: Facts, agent: AgentSlug, launch: Launch): PlannedAuth => {
+  const { mode, sourceDir, account } = config.auth[agent];
   const login = mode.value === 'sync' ? facts.logins[agent] : undefined;
   const key = AGENTS[agent].keys[mode.value] ?? null;
   const entry = key === null ? undefined : config.env.find(({ name }) => name === key);
-  if (key !== null && launched && !isSet(entry, facts.hostEnv)) throw missingKey(config, agent, key, entry);
-  const handsOver = login !== undefined && ['live', 'expired-refreshable', 'unknown'].includes(login.state);
+  const hasKey = key !== null && isSet(entry, facts.hostEnv);
+  if (key !== null && launch.launched && !hasKey) throw missingKey(config, agent, key, entry);
+  const pin = account === undefined ? null : { account: account.value, decided_by: account.origin };
+  if (isHandedOver(login)) assertPinned(agent, pin, login?.account);
+  if (launch.launched && launch.strict && login !== undefined) assertWorks(agent, login);
+  if (launch.launched && launch.prompt) assertCanAnswer(agent, login, hasKey);
   return {
     agent,
     mode: mode.value,
     decided_by: mode.origin,
+    source_dir: sourceDir?.value ?? null,
     source_dir_decided_by: sourceDir?.origin ?? null,
+    pinned_account: pin,
     login: login === undefined ? null : planLogin(login),
-    delivery: handsOver ? 'handoff files' : key !== null && isSet(entry, facts.hostEnv) ? 'stdin of the capsule' : 'nothing',
+    delivery: deliveryOf(login, hasKey),
     key,
     provider: mode.value === 'api_key' ? planProvider(agent, config.env, facts.role.models[agent]) : null,
-    forks_login: handsOver && login.refreshable,
+    forks_login: isHandedOver(login) && (login?.refreshable ?? false),
   };
 };
 
-export const planAuth = (config: ResolvedConfig, facts: Facts, launched: AgentSlug): PlannedAuth[] =>
-  facts.role.agents.map((agent) => planAgentAuth(config, facts, agent, agent === launched));
+/** The agents of the role that would start with a login or a key. */
+export const loggedInAgents = (config: ResolvedConfig, { role, logins, hostEnv }: Facts): AgentSlug[] =>
+  role.agents.filter((agent) => {
+    const mode = config.auth[agent].mode.value;
+    const key = AGENTS[agent].keys[mode];
+    return mode === 'sync' ? isHandedOver(logins[agent]) : key !== undefined && isSet(config.env.find(({ name }) => name === key), hostEnv);
+  });
+
+export const planAuth = (config: ResolvedConfig, facts: Facts, launched: AgentSlug, { strictAuth, session }: LoadRequest): PlannedAuth[] =>
+  facts.role.agents.map((agent) =>
+    planAgentAuth(config, facts, agent, { launched: agent === launched, strict: strictAuth, prompt: session.kind === 'prompt' }),
+  );
+
+/** The agent whose key a variable is, when the mode of that agent does not use it. */
+const unusedBy = (config: ResolvedConfig, name: string): AgentSlug | undefined => {
+  const owner = Object.values(AGENTS).find(({ keys }) => Object.values(keys).includes(name));
+  return owner === undefined || owner.keys[config.auth[owner.slug].mode.value] === name ? undefined : owner.slug;
+};
+
+/** The variables of the environment layers whose values reach a session. */
+export const usedEntries = (config: ResolvedConfig): EnvEntry[] => config.env.filter(({ name }) => unusedBy(config, name) === undefined);
 
 /** Keys that stand in the environment layers but go to no session, because the mode of their agent does not use them. */
 export const unusedKeyWarnings = (config: ResolvedConfig): string[] =>
   config.env.flatMap(({ name, origin }) => {
-    const owner = Object.values(AGENTS).find(({ keys }) => Object.values(keys).includes(name));
-    if (owner === undefined || owner.keys[config.auth[owner.slug].mode.value] === name) return [];
-    const { mode } = config.auth[owner.slug];
-    return [`${name} (${describeOrigin(origin)}) goes to no session: ${owner.slug} is set to ${mode.value} by ${describeOrigin(mode.origin)}`];
+    const agent = unusedBy(config, name);
+    if (agent === undefined) return [];
+    const { mode } = config.auth[agent];
+    return [`${name} (${describeOrigin(origin)}) goes to no session: ${agent} is set to ${mode.value} by ${describeOrigin(mode.origin)}`];
   });

@@ -6,8 +6,9 @@ import { describeOrigin, type Origin } from '../config/layers.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
 import { touches } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
-import { planAuth, unusedKeyWarnings } from './auth.ts';
+import { loggedInAgents, planAuth, unusedKeyWarnings } from './auth.ts';
 import type { Facts } from './facts.ts';
+import { planGithub, unusedGithubWarnings } from './github.ts';
 import { judgeMounts } from './mount-policy.ts';
 import { containerName, networkName } from './names.ts';
 import { ID_PLACEHOLDER, type LaunchPlan, type PlannedAuth, type PlannedMount } from './plan.ts';
@@ -46,15 +47,14 @@ const assertSupported = ({ mounts, role }: ResolvedConfig): void => {
 };
 
 /** Settings that this version reads and explains but does not act on yet. */
-const inertSettings = ({ git, github, workspace }: ResolvedConfig): string[] => {
+const inertSettings = ({ git, workspace }: ResolvedConfig): string[] => {
   const set: [string, { value: unknown; origin: Origin }][] = [
     ['git.coauthor_trailer', git.coauthorTrailer],
     ['git.dco', git.dco],
     ['keep_awake.enabled', workspace.keepAwake],
   ];
   const decided = set.filter(([, { value, origin }]) => value === true && origin.layer !== 'default').map(([key, { origin }]) => ({ key, origin }));
-  const githubMode = github.mode.origin.layer === 'default' ? [] : [{ key: 'github.auth_forward', origin: github.mode.origin }];
-  return [...decided, ...githubMode].map(({ key, origin }) => `${key} has no effect in this version (${describeOrigin(origin)})`);
+  return decided.map(({ key, origin }) => `${key} has no effect in this version (${describeOrigin(origin)})`);
 };
 
 const assertWorkdirMounted = (workdir: string, mounts: { target: string }[], facts: Facts): void => {
@@ -105,6 +105,7 @@ const ownMounts = (instanceDir: string, agents: AgentSlug[]): PlannedMount[] => 
   return [
     own('handoff', '/jackin/handoff', true, 'logins that the host hands over'),
     own('state', '/jackin/state', false, 'jackin’s own state of the instance'),
+    own('.config/gh', `${CONTAINER_HOME}/.config/gh`, false, 'GitHub login and settings of gh'),
     own('.jackin/passwd', '/etc/passwd', true, 'gives the uid a name'),
     own('.jackin/group', '/etc/group', true, 'gives the gid a name'),
     ...agents.flatMap((slug) =>
@@ -172,6 +173,7 @@ const planWarnings = (config: ResolvedConfig, auth: PlannedAuth[], agent: Launch
     ...launched.login === null ? [] : launched.login.skipped.map(({ path: file, why }) => `${file} is not handed over: ${why}`),
     ...(agent.model?.note == null ? [] : [agent.model.note]),
     ...unusedKeyWarnings(config),
+    ...unusedGithubWarnings(config),
     ...inertSettings(config),
   ];
 };
@@ -184,12 +186,12 @@ const lastRole = ({ workspace }: ResolvedConfig, { role }: Facts): string | null
 export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: Facts): LaunchPlan => {
   const { role } = facts;
   assertRoleAllowed(config, role.key);
-  const { slug, decided_by } = chooseAgent(request.agent, config.workspace.defaultAgent, role);
+  const { slug, decided_by } = chooseAgent(request.agent, config.workspace.defaultAgent, role, loggedInAgents(config, facts));
   const agentHomes = role.agents.flatMap((agent) => AGENTS[agent].homes.map((home) => `${CONTAINER_HOME}/${home}`));
   assertSupported(config);
   const { consents } = judgeMounts(config.mounts, facts, agentHomes, request.allowedMounts);
   assertWorkdirMounted(config.workspace.workdir, config.mounts, facts);
-  const auth = planAuth(config, facts, slug);
+  const auth = planAuth(config, facts, slug, request);
   const model = planModel(facts, slug, auth.find((entry) => entry.agent === slug)!);
   const agent = { slug, decided_by, version: config.agentVersions[slug]?.value ?? null, model };
   const name = containerName(ID_PLACEHOLDER, config.workspace.name, role.key);
@@ -204,8 +206,9 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
     },
     role: { key: role.key, name: role.name, source: role.source, content: role.contentHash, agents: role.agents },
     agent,
-    session: planSession(request, slug, model?.passed),
+    session: planSession(request, slug, auth.find((entry) => entry.agent === slug)!.mode, model?.passed, config.workspace.workdir),
     auth,
+    github: planGithub(config, facts),
     env: config.env.map(({ name: variable, source, origin }) => ({ name: variable, kind: source.kind, decided_by: origin })),
     mounts: planMounts(config, facts, instanceDir),
     image: {

@@ -1,10 +1,12 @@
 import type { AgentSlug } from '../agents/agents.ts';
-import type { LoginFacts } from '../agents/login-facts.ts';
+import type { LoginFacts, LoginState } from '../agents/login-facts.ts';
 
 /** What the plan must know of the world: looked at once, before it. Never the engine, never a secret. */
 export interface Facts {
   role: RoleFacts;
   logins: Partial<Record<AgentSlug, LoginFacts>>;
+  /** The host's login for GitHub; left out when none is copied. */
+  github?: GithubLoginFacts;
   /** For each name that the environment layers take from the host: whether it is set there, and not empty. */
   hostEnv: Record<string, boolean>;
   mounts: MountFacts[];
@@ -15,6 +17,15 @@ export interface Facts {
   /** `role`: tag of the role's image; null when only the engine can tell, because the construct is an override. */
   image: { construct: string; constructIsOverride: boolean; role: string | null };
   now: string;
+}
+
+/** `unknown`: only gh itself can tell, and is asked at the launch. */
+export interface GithubLoginFacts {
+  dir: string;
+  state: LoginState;
+  user?: string;
+  /** One sentence for a person. */
+  why: string;
 }
 
 export interface UnixUser {

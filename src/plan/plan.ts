@@ -11,6 +11,12 @@ const origin = z
   })
   .describe('Who decided: the layer, and the file and line where there is one.');
 
+const variable = z.strictObject({
+  name: z.string().describe('Name of the variable.'),
+  kind: z.enum(['literal', 'host', 'op']).describe('Whether the value stands in the file, in the host’s environment, or in 1Password.'),
+  decided_by: origin,
+});
+
 const mode = z.enum(['sync', 'api_key', 'oauth_token', 'ignore']);
 
 const login = z.strictObject({
@@ -33,7 +39,12 @@ const auth = z.strictObject({
   agent: agent.describe('Agent that the login is for.'),
   mode: mode.describe('How the login is forwarded.'),
   decided_by: origin,
-  source_dir_decided_by: origin.nullable().describe('Who decided the source directory; null: nobody, it is the agent’s own.'),
+  source_dir: z.string().nullable().describe('Directory that the login is to be read from; null: the agent’s own.'),
+  source_dir_decided_by: origin.nullable().describe('Who decided the source directory; null: nobody.'),
+  pinned_account: z
+    .strictObject({ account: z.string().describe('E-mail address or id.'), decided_by: origin })
+    .nullable()
+    .describe('The only account whose login is handed over; null: any.'),
   login: login.nullable().describe('The login as it is on the host; null where none is read.'),
   delivery: z
     .enum(['handoff files', 'stdin of the capsule', 'nothing'])
@@ -49,6 +60,28 @@ const auth = z.strictObject({
     .describe('Endpoint that the key is for.'),
   forks_login: z.boolean().describe('A rotating login is copied: whoever refreshes second is logged out.'),
 });
+
+const github = z
+  .strictObject({
+    mode: z.enum(['sync', 'token', 'ignore']).describe('How access to GitHub is forwarded.'),
+    decided_by: origin,
+    login: z
+      .strictObject({
+        dir: z.string().describe('Directory of gh’s settings on the host.'),
+        state: z
+          .enum(['live', 'expired-refreshable', 'dead', 'absent', 'unknown'])
+          .describe('What the login is worth; unknown: only gh itself can tell, and is asked at the launch.'),
+        user: z.string().nullable().describe('Account, where the files tell.'),
+        why: z.string().describe('What is to say of the login, for people.'),
+      })
+      .nullable()
+      .describe('The login as it is on the host; null where none is read.'),
+    delivery: z
+      .enum(['hosts.yml', 'stdin of the capsule', 'nothing'])
+      .describe('How the token gets in: a file in the instance’s .config/gh, or over the stdin of an exec and never on a disk.'),
+    env: z.array(variable).describe('Variables of [github.env] that reach every session, without their values.'),
+  })
+  .describe('Access to GitHub, which every agent of the instance shares.');
 
 const mount = z.strictObject({
   source: z.string().describe('Path on the host.'),
@@ -143,14 +176,9 @@ export const PlanSchema = z
     agent: startedAgent,
     session,
     auth: z.array(auth).describe('How the login of each agent of the role gets in.'),
+    github,
     env: z
-      .array(
-        z.strictObject({
-          name: z.string().describe('Name of the variable.'),
-          kind: z.enum(['literal', 'host', 'op']).describe('Whether the value stands in the file, in the host’s environment, or in 1Password.'),
-          decided_by: origin,
-        }),
-      )
+      .array(variable)
       .describe('Variables for the agent, without their values.'),
     mounts: z.array(mount).describe('What the container sees of the host.'),
     image: z
@@ -177,6 +205,7 @@ export const PlanSchema = z
 
 export type LaunchPlan = z.infer<typeof PlanSchema>;
 export type PlannedAuth = z.infer<typeof auth>;
+export type PlannedGithub = z.infer<typeof github>;
 export type PlannedMount = z.infer<typeof mount>;
 
 /** Stands in the plan for the instance id, so that two plans of the same launch are equal. */

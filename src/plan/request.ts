@@ -15,6 +15,8 @@ export interface LoadRequest {
   agentArguments: string[];
   /** Sensitive mounts that were agreed to on the command line, absolute. */
   allowedMounts: string[];
+  /** Refuse a login that is dead, expired or not there. */
+  strictAuth: boolean;
 }
 
 export type SessionMode = { kind: 'attached' } | { kind: 'detached' } | { kind: 'prompt'; text: string };

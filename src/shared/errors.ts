@@ -8,6 +8,7 @@ export const EXIT_CODES = {
   'config.invalid': 3,
   'auth.missing': 4,
   'auth.dead': 4,
+  'auth.account': 4,
   'engine.unreachable': 5,
   'engine.too-old': 5,
   'engine.failed': 1,

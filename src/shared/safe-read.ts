@@ -15,6 +15,8 @@ export interface TreeRules {
   wanted: (path: string) => boolean;
   /** Whose directory and files are read: a user id, whoever owns the directory, or anyone's. */
   owner: number | 'directory' | 'anyone';
+  /** Larger files are left out; 1 MiB unless told. */
+  maxBytes?: number;
 }
 
 export interface Tree {
@@ -26,7 +28,7 @@ export interface Tree {
   names: string[];
 }
 
-const MAX_FILE_BYTES = 1024 * 1024;
+const MEBIBYTE = 1024 * 1024;
 const MAX_FILES = 64;
 const MAX_DEPTH = 4;
 const MAX_TRIES = 5;
@@ -40,7 +42,7 @@ interface Reading extends Tree {
 
 /**
  * Reads the wanted files below `root`, which must be a directory and no link.
- * Links, special files, other people's files and files over 1 MiB are left out
+ * Links, special files, other people's files and files that are too large are left out
  * and named; so is what lies deeper than 4 levels or comes after 64 files.
  * A tree that never holds still for two readings is an error.
  */
@@ -64,10 +66,11 @@ const isSame = (a: Reading, b: Reading): boolean =>
 interface Walk {
   wanted: (path: string) => boolean;
   uid: bigint | undefined;
+  maxBytes: number;
   reading: Reading;
 }
 
-const readOnce = async (root: string, { wanted, owner }: TreeRules): Promise<Reading> => {
+const readOnce = async (root: string, { wanted, owner, maxBytes = MEBIBYTE }: TreeRules): Promise<Reading> => {
   const reading: Reading = { files: new Map(), skipped: [], names: [], stamps: new Map() };
   const handle = await fs.open(root, OPEN | constants.O_DIRECTORY);
   try {
@@ -75,7 +78,7 @@ const readOnce = async (root: string, { wanted, owner }: TreeRules): Promise<Rea
     if (typeof owner === 'number' && uid !== BigInt(owner)) {
       throw new JackinError('auth.missing', `${root} belongs to another user (uid ${uid}), so it is not read`);
     }
-    await readDirectory(handle, root, '', { wanted, uid: owner === 'anyone' ? undefined : uid, reading });
+    await readDirectory(handle, root, '', { wanted, uid: owner === 'anyone' ? undefined : uid, maxBytes, reading });
   } finally {
     await handle.close();
   }
@@ -117,7 +120,7 @@ const readEntry = async (file: string, realPath: string, relative: string, walk:
         if (relative.split('/').length >= MAX_DEPTH) return skip(`lies deeper than ${MAX_DEPTH} levels`);
         return await readDirectory(handle, realPath, `${relative}/`, walk);
       }
-      if (stat.size > MAX_FILE_BYTES) return skip('is larger than 1 MiB');
+      if (stat.size > walk.maxBytes) return skip(`is larger than ${walk.maxBytes / MEBIBYTE} MiB`);
       if (reading.files.size >= MAX_FILES) return skip(`comes after the first ${MAX_FILES} files`);
       reading.files.set(relative, await readBytes(handle, Number(stat.size)));
       reading.stamps.set(relative, [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(' '));

@@ -121,6 +121,24 @@ describe('construct and role image on the real engine', () => {
     );
   });
 
+  test('a role that keeps agents elsewhere finds its files there, and they are the ones of the durable place', async () => {
+    const Dockerfile = [
+      'FROM projectjackin/construct:trixie',
+      'ENV CODEX_HOME=/opt/codex/ XDG_DATA_HOME=/srv/data CLAUDE_CONFIG_DIR=/home/agent KIMI_CODE_HOME=relative',
+      'RUN mkdir -p /opt/codex /srv/data/other && echo theirs > /opt/codex/config.toml && echo stays > /srv/data/other/file',
+      '',
+    ].join('\n');
+    const spec = await role({ Dockerfile }, 'elsewhere');
+    await ensureRoleImage(engine, spec, {});
+    const script = `readlink /opt/codex /srv/data/amp /srv/data/opencode
+      cat /opt/codex/config.toml /jackin/default-home/.codex/config.toml /srv/data/other/file
+      touch /opt/codex/new /srv/data/amp/new && ls /home/agent/.local/share/amp
+      test -d /home/agent -a ! -L /home/agent && echo home stays`;
+    expect(await shell(spec.tag, script)).toBe(
+      ['/home/agent/.codex', '/home/agent/.local/share/amp', '/home/agent/.local/share/opencode', 'theirs', 'theirs', 'stays', 'new', 'home stays', ''].join('\n'),
+    );
+  });
+
   test('a failing build says where in the Dockerfile, and shows the end of its output', async () => {
     const Dockerfile = ['# a comment', 'FROM projectjackin/construct:trixie', '', `LABEL jackin.test.build=${scope.id}`, 'RUN seq 1 40; echo this is why; \\', '    exit 9', ''].join('\n');
     const spec = await role({ Dockerfile }, 'failing');

@@ -1,15 +1,4 @@
-import type { LoginState } from '../../agents/login-facts.ts';
-
-/** What the decision needs to know of a login. */
-export interface LoginView {
-  /** Changes with the credential and with nothing else. */
-  digest: string;
-  state: LoginState;
-  refreshable: boolean;
-  /** Unix time in seconds. */
-  expiresAt?: number;
-  account?: string;
-}
+import type { LoginView } from '../../agents/placed-login.ts';
 
 export interface Decision {
   /** `same`: both hold the same credential. `none`: neither has one that could work. */

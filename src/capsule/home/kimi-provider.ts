@@ -2,32 +2,30 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { addKeyProvider, type KeyProvider, parseKimiConfig, printKimiConfig, removeKeyProvider } from '../../agents/kimi-config.ts';
 import { CONFIG_FILE } from '../../agents/kimi-login.ts';
-import { KIMI_CODE_HOME, readLogin } from './kimi-login.ts';
+import { KIMI_CODE_HOME } from '../../agents/placed-login.ts';
+import { readFiles } from '../../shared/read-set.ts';
+import type { Place } from './place.ts';
 import { readRecord, writeRecord } from './record.ts';
 import { backUp, writeHomeFile } from './swap.ts';
-
-interface Roots {
-  home: string;
-  state: string;
-}
 
 const CONFIG_PATH = `${KIMI_CODE_HOME}/${CONFIG_FILE}`;
 
 const readConfig = async (home: string): Promise<Buffer | undefined> =>
-  (await readLogin(path.join(home, KIMI_CODE_HOME)))?.get(CONFIG_FILE);
+  (await readFiles(path.join(home, KIMI_CODE_HOME), (file) => file === CONFIG_FILE))?.get(CONFIG_FILE);
 
 /** Sets Kimi up to read its key from `KIMI_API_KEY`. The key itself is in no file. */
-export const addProvider = async ({ home, state }: Roots, provider: KeyProvider, now: Date): Promise<void> => {
-  const record = await readRecord(state);
+export const addProvider = async (place: Place, provider: KeyProvider, now: Date): Promise<void> => {
+  const { home } = place;
+  const record = await readRecord(place);
   const bytes = await readConfig(home);
   const parsed = parseKimiConfig(bytes?.toString('utf8') ?? '');
   // Kimi could not start with it either; it is kept for whoever wrote it.
-  if (bytes !== undefined && 'broken' in parsed) await backUp(home, new Map([[CONFIG_PATH, bytes]]), now);
+  if (bytes !== undefined && 'broken' in parsed) await backUp(place, new Map([[CONFIG_PATH, bytes]]), now);
   const original = 'config' in parsed ? parsed.config : {};
   const { config, previousDefault } = addKeyProvider(original, provider);
   const earlier = record.provider;
   // Before the configuration: otherwise a crash in between would lose the earlier default.
-  await writeRecord(state, {
+  await writeRecord(place, {
     ...record,
     provider: {
       previousDefault: previousDefault ?? earlier?.previousDefault,
@@ -39,8 +37,9 @@ export const addProvider = async ({ home, state }: Roots, provider: KeyProvider,
 };
 
 /** Takes out what {@link addProvider} put in and restores the default model that was there before. */
-export const removeProvider = async ({ home, state }: Roots): Promise<void> => {
-  const { provider, ...record } = await readRecord(state);
+export const removeProvider = async (place: Place): Promise<void> => {
+  const { home } = place;
+  const { provider, ...record } = await readRecord(place);
   if (provider === undefined) return;
   const bytes = await readConfig(home);
   const parsed = parseKimiConfig(bytes?.toString('utf8') ?? '');
@@ -49,5 +48,5 @@ export const removeProvider = async ({ home, state }: Roots): Promise<void> => {
     if (provider.createdConfig && Object.keys(config).length === 0) await rm(path.join(home, CONFIG_PATH));
     else await writeHomeFile(home, CONFIG_PATH, printKimiConfig(config));
   }
-  await writeRecord(state, record);
+  await writeRecord(place, record);
 };

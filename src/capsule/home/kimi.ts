@@ -1,121 +1,115 @@
-import { lstat } from 'node:fs/promises';
+import { lstat, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { AGENTS } from '../../agents/agents.ts';
-import { listCredentials } from '../../agents/kimi-config.ts';
+import { sha256 } from '../../agents/judge.ts';
+import { type KimiGeneration, listCredentials, parseKimiConfig } from '../../agents/kimi-config.ts';
 import { NO_MIGRATION_FILE, trustFile } from '../../agents/kimi-home.ts';
-import { judgeCredential, keyDigest, sha256 } from '../../agents/kimi-login.ts';
+import { CONFIG_FILE, CREDENTIALS_DIR, isLoginPath, judgeCredential, keyDigest, slotFile } from '../../agents/kimi-login.ts';
+import { KIMI_CLI_HOME, KIMI_CODE_HOME } from '../../agents/placed-login.ts';
 import { unlessMissing } from '../../shared/atomic-files.ts';
+import { isErrno } from '../../shared/errors.ts';
+import { readFiles } from '../../shared/read-set.ts';
 import type { AgentSetup, LoginOutcome } from '../protocol.ts';
 import { decide } from './decide.ts';
-import { KIMI_CODE_HOME, type PlacedLogin, readHandoffLogin, readHomeLogin, viewOf } from './kimi-login.ts';
 import { addProvider, removeProvider } from './kimi-provider.ts';
-import { forgetLogin } from './kimi-removal.ts';
-import { readRecord, type SeedRecord, writeRecord } from './record.ts';
-import { backUp, changeHome, finishChange, makeHomeDir, writeHomeFile } from './swap.ts';
-
-export interface KimiRoots {
-  home: string;
-  handoff: string;
-  state: string;
-}
+import type { Place } from './place.ts';
+import { readHandoff, readHome } from './read-login.ts';
+import type { SeedRecord } from './record.ts';
+import { reconcile } from './reconcile.ts';
+import { forgetLogin } from './removal.ts';
+import type { HomeRoots } from './roots.ts';
+import { finishChange, makeHomeDir, writeHomeFile } from './swap.ts';
 
 type Outcome = Omit<LoginOutcome, 'slug'>;
+
+const GENERATIONS = [
+  { dir: KIMI_CODE_HOME, generation: 'kimi-code' },
+  { dir: KIMI_CLI_HOME, generation: 'kimi' },
+] as const;
+
+const placeOf = ({ home, state }: HomeRoots): Place => ({
+  slug: 'kimi',
+  home,
+  state,
+  dir: KIMI_CODE_HOME,
+  written: [
+    ...[KIMI_CODE_HOME, `${KIMI_CODE_HOME}/workspace-trust`, KIMI_CLI_HOME].map((dir) => ({ dir })),
+    ...[KIMI_CODE_HOME, KIMI_CLI_HOME].map((dir) => ({ dir: `${dir}/${CREDENTIALS_DIR}`, deep: true })),
+  ],
+});
 
 /**
  * Makes Kimi's home ready: finishes what an earlier start began, brings the
  * login in line with the mode, and answers the questions of a first start.
  */
-export const prepareKimi = async (setup: AgentSetup, workdir: string, roots: KimiRoots, now: Date): Promise<LoginOutcome> => {
+export const prepareKimi = async (setup: AgentSetup, workdir: string, roots: HomeRoots, now: Date): Promise<LoginOutcome> => {
+  const place = placeOf(roots);
   await makeHomeDir(roots.home, KIMI_CODE_HOME);
-  await finishChange(roots.home, roots.state);
-  const outcome = await bringInLine(setup, roots, now);
+  await finishChange(place);
+  const outcome = await bringInLine(setup, place, roots, now);
   await answerFirstQuestions(roots.home, workdir, now);
   return { slug: setup.slug, ...outcome };
 };
 
-const bringInLine = async (setup: AgentSetup, roots: KimiRoots, now: Date): Promise<Outcome> => {
-  if (setup.mode !== 'api_key') await removeProvider(roots);
-  if (setup.mode === 'sync') return reconcile(roots, now);
-  const removed = await forgetLogin(roots);
+const bringInLine = async (setup: AgentSetup, place: Place, { home, handoff }: HomeRoots, now: Date): Promise<Outcome> => {
+  if (setup.mode !== 'api_key') await removeProvider(place);
+  if (setup.mode === 'sync') {
+    const isDead = (file: string, bytes: Buffer): boolean =>
+      file.endsWith('.json') && judgeCredential(bytes.toString('utf8'), now).state === 'dead';
+    const { winner, why } = await reconcile(place, (await readHandoff(AGENTS.kimi, handoff, now))?.login, await readHome(AGENTS.kimi, home, now), isDead, now);
+    return { outcome: winner, why };
+  }
+  const removed = await forgetKimi(place);
   if (setup.mode === 'api_key') {
     const provider = setup.provider ?? AGENTS.kimi.apiKeyProvider;
     if (provider === undefined) throw new Error('there is no endpoint for the key of Kimi');
-    await addProvider(roots, provider, now);
+    await addProvider(place, provider, now);
     return { outcome: 'provider', why: `Kimi reads KIMI_API_KEY for ${provider.model} at ${provider.baseUrl}.` };
   }
   if (removed) return { outcome: 'removed', why: 'The login that jackin had placed is gone from the container.' };
-  const own = decide(undefined, undefined, viewOf(await readHomeLogin(roots.home, now)));
+  const own = decide(undefined, undefined, (await readHome(AGENTS.kimi, home, now)).view);
   return own.winner === 'home'
     ? { outcome: 'home', why: 'No login is handed over; the one made in the container stays.' }
     : { outcome: 'none', why: 'No login is handed over.' };
 };
 
-const reconcile = async (roots: KimiRoots, now: Date): Promise<Outcome> => {
-  const record = await readRecord(roots.state);
-  const handoff = await readHandoffLogin(roots.handoff, now);
-  const home = await readHomeLogin(roots.home, now);
-  const { winner, why } = decide(record.credential, viewOf(handoff), viewOf(home));
-  if (handoff !== undefined && winner === 'handoff') await takeAll(handoff, home, record, roots, now);
-  if (handoff !== undefined && winner === 'same') await takeSettings(handoff, home, record, roots);
-  return { outcome: winner, why };
-};
-
-const seedOf = ({ files, login }: PlacedLogin): SeedRecord => ({
-  credential: login.digest,
-  files: Object.fromEntries([...files].map(([file, bytes]) => [file, sha256(bytes)])),
-  keys: listCredentials(login.config, 'kimi-code').flatMap((credential) =>
-    credential.kind === 'slot' ? [] : [keyDigest(credential)],
-  ),
-});
-
-/** The host's login wins: it replaces what is there, settings included. */
-const takeAll = async (
-  handoff: PlacedLogin,
-  home: PlacedLogin,
-  record: SeedRecord,
-  { home: root, state }: KimiRoots,
-  now: Date,
-): Promise<void> => {
-  const alive = [...home.files].filter(([file, bytes]) => !isDeadCredential(file, bytes, now));
-  // What was only seeded and never changed is no loss: the host has it, or had it.
-  const isLoss = alive.some(([file, bytes]) => record.files[file] !== sha256(bytes) && !handoff.files.get(file)?.equals(bytes));
-  if (isLoss) await backUp(root, new Map(alive), now);
-  const remove = Object.keys(record.files).filter((file) => !handoff.files.has(file));
-  await changeHome(root, state, { write: handoff.files, remove, record: seedOf(handoff) });
-};
-
-const isDeadCredential = (file: string, bytes: Buffer, now: Date): boolean =>
-  file.endsWith('.json') && judgeCredential(bytes.toString('utf8'), now).state === 'dead';
-
-/** One credential on both sides: other files that only the host has changed since are taken, or go. */
-const takeSettings = async (
-  handoff: PlacedLogin,
-  home: PlacedLogin,
-  record: SeedRecord,
-  { home: root, state }: KimiRoots,
-): Promise<void> => {
-  const seed = seedOf(handoff);
-  const files: Record<string, string> = {};
-  const write = new Map<string, Buffer>();
-  const remove: string[] = [];
-  for (const file of new Set([...Object.keys(record.files), ...handoff.files.keys()])) {
-    const seeded = record.files[file];
-    const onHost = seed.files[file];
-    const bytes = home.files.get(file);
-    const here = bytes === undefined ? undefined : sha256(bytes);
-    if (here !== undefined && here !== seeded && here !== onHost) {
-      // Changed inside: it stays, and what was seeded stays on record.
-      if (seeded !== undefined) files[file] = seeded;
-    } else if (onHost === undefined) {
-      remove.push(file);
-    } else {
-      files[file] = onHost;
-      if (onHost !== seeded && onHost !== here) write.set(file, handoff.files.get(file)!);
-    }
+/**
+ * A login that was made in the container under another name stays, and so does a
+ * configuration that no longer speaks of the forwarded one.
+ */
+const forgetKimi = async (place: Place): Promise<boolean> => {
+  const files = new Map<string, Buffer>();
+  for (const { dir } of GENERATIONS) {
+    for (const [file, bytes] of (await readFiles(path.join(place.home, dir), isLoginPath)) ?? []) files.set(`${dir}/${file}`, bytes);
   }
-  const next = { ...seed, files };
-  if (write.size > 0 || remove.length > 0) await changeHome(root, state, { write, remove, record: next });
-  else if (JSON.stringify(next) !== JSON.stringify(record)) await writeRecord(state, next);
+  const removed = await forgetLogin(place, files, isForwarded);
+  if (removed) for (const { dir } of GENERATIONS) await removeIfEmpty(path.join(place.home, dir, CREDENTIALS_DIR));
+  return removed;
+};
+
+const isForwarded = (file: string, bytes: Buffer, record: SeedRecord): boolean => {
+  const [dir = '', ...rest] = file.split('/');
+  // A credential that was renewed inside is still the forwarded login.
+  if (rest[0] === CREDENTIALS_DIR || record.files[file] === sha256(bytes)) return true;
+  const generation = GENERATIONS.find((one) => one.dir === dir)?.generation;
+  return generation !== undefined && rest.join('/') === CONFIG_FILE && speaksOfLogin(dir, bytes, generation, record);
+};
+
+/** Kimi itself rewrites its configuration, so equal bytes alone are too little to go by. */
+const speaksOfLogin = (dir: string, bytes: Buffer, generation: KimiGeneration, record: SeedRecord): boolean => {
+  const parsed = parseKimiConfig(bytes.toString('utf8'));
+  if ('broken' in parsed) return false;
+  return listCredentials(parsed.config, generation).some((credential) =>
+    credential.kind === 'slot'
+      ? Object.hasOwn(record.files, `${dir}/${slotFile(credential.slot)}`)
+      : record.keys.includes(keyDigest(credential)),
+  );
+};
+
+const removeIfEmpty = async (dir: string): Promise<void> => {
+  await rmdir(dir).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOENT', 'ENOTEMPTY', 'EEXIST', 'ENOTDIR')) throw error;
+  });
 };
 
 const answerFirstQuestions = async (home: string, workdir: string, now: Date): Promise<void> => {

@@ -1,32 +1,48 @@
+import { AGENTS, isAgentSlug } from '../../agents/agents.ts';
 import { asDiskError } from '../../shared/atomic-files.ts';
-import type { LoginOutcome, SetupReport, SetupRequest } from '../protocol.ts';
+import type { AgentSetup, LoginOutcome, SetupReport, SetupRequest } from '../protocol.ts';
+import { prepareFileAgent } from './file-agent.ts';
+import { prepareGit } from './git-config.ts';
 import { prepareKimi } from './kimi.ts';
+import type { HomeRoots } from './roots.ts';
 import { seedHome } from './seed.ts';
 
-/** Directories of the container that setting up the home works on. */
-export interface HomeRoots {
-  /** The agent's home; its durable parts are mount points below it. */
-  home: string;
-  /** What the host hands over, read-only; `current` is the set that counts. */
-  handoff: string;
-  /** Durable notes of the instance, without secrets. */
-  state: string;
-  /** The home as the role's image brings it. */
-  defaultHome: string;
+const prepareAgent = async (setup: AgentSetup, workdir: string, roots: HomeRoots, now: Date): Promise<LoginOutcome> => {
+  if (!isAgentSlug(setup.slug)) throw new Error(`there is no agent ${setup.slug}`);
+  const agent = AGENTS[setup.slug];
+  return agent.login === undefined
+    ? await prepareKimi(setup, workdir, roots, now)
+    : await prepareFileAgent({ ...agent, login: agent.login }, setup, workdir, roots, now);
+};
+
+export interface Prepared {
+  report: SetupReport;
+  /** For the environment of every session; they win over what is there. Never a secret. */
+  variables: Record<string, string>;
 }
+
+/**
+ * Gets the instance ready before an agent starts: its home, then git. `env` is
+ * what the sessions will have. Can be repeated at any time.
+ */
+export const prepareInstance = async (request: SetupRequest, roots: HomeRoots, env: NodeJS.ProcessEnv, now: Date): Promise<Prepared> => {
+  const report = await prepareHome(request, roots, now);
+  const { variables, why } = await prepareGit(request.git, roots, env).catch((error: unknown) => {
+    throw asDiskError(error, `setting up git in ${roots.state}`);
+  });
+  return { report: { ...report, ...(why !== undefined && { github: why }) }, variables };
+};
 
 /**
  * Gets the home ready before an agent starts: the image's files on the first
  * launch, then every agent's login. Can be repeated at any time, and makes good
  * what an interrupted run left behind.
  */
-export const prepareHome = async (request: SetupRequest, roots: HomeRoots, now: Date): Promise<SetupReport> => {
+export const prepareHome = async (request: Pick<SetupRequest, 'workdir' | 'agents'>, roots: HomeRoots, now: Date): Promise<SetupReport> => {
   try {
     await seedHome(roots.defaultHome, roots.home, roots.state);
     const logins: LoginOutcome[] = [];
-    for (const setup of request.agents) {
-      if (setup.slug === 'kimi') logins.push(await prepareKimi(setup, request.workdir, roots, now));
-    }
+    for (const setup of request.agents) logins.push(await prepareAgent(setup, request.workdir, roots, now));
     return { logins };
   } catch (error) {
     throw asDiskError(error, `setting up ${roots.home}`);

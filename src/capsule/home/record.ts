@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { isTable } from '../../agents/kimi-config.ts';
+import { isTable } from '../../agents/judge.ts';
 import { ensurePrivateDir, unlessMissing, writeFileAtomic } from '../../shared/atomic-files.ts';
+import type { Place } from './place.ts';
 
-/** What jackin has put into the home for Kimi. Digests and paths only, never content. */
+/** What jackin has put into the home for an agent. Digests and paths only, never content. */
 export interface SeedRecord {
   /** Digest of the credential that was seeded last. */
   credential?: string;
@@ -11,17 +12,19 @@ export interface SeedRecord {
   files: Record<string, string>;
   /** Digests of keys that stood in the configuration that was placed. */
   keys: string[];
-  /** There while the provider for a key from the environment is set up. */
+  /** Digest of the account that was written into a file of the agent's own. */
+  account?: string;
+  /** There while the provider for a key from the environment is set up (Kimi). */
   provider?: { previousDefault?: string; createdConfig: boolean };
 }
 
 export const NOTHING_SEEDED: SeedRecord = { files: {}, keys: [] };
 
-const fileOf = (state: string): string => path.join(state, 'auth', 'kimi.json');
+const fileOf = ({ state, slug }: Place): string => path.join(state, 'auth', `${slug}.json`);
 
 /** The record, or an empty one when there is none that can be read. */
-export const readRecord = async (state: string): Promise<SeedRecord> => {
-  const text = await unlessMissing(readFile(fileOf(state), 'utf8'));
+export const readRecord = async (place: Place): Promise<SeedRecord> => {
+  const text = await unlessMissing(readFile(fileOf(place), 'utf8'));
   return text === undefined ? NOTHING_SEEDED : parseRecord(text);
 };
 
@@ -36,7 +39,7 @@ const parseRecord = (text: string): SeedRecord => {
   }
 };
 
-export const writeRecord = async (state: string, record: SeedRecord): Promise<void> => {
-  await ensurePrivateDir(path.dirname(fileOf(state)));
-  await writeFileAtomic(fileOf(state), JSON.stringify(record));
+export const writeRecord = async (place: Place, record: SeedRecord): Promise<void> => {
+  await ensurePrivateDir(path.dirname(fileOf(place)));
+  await writeFileAtomic(fileOf(place), JSON.stringify(record));
 };

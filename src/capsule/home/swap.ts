@@ -10,6 +10,7 @@ import {
   writeFileAtomic,
 } from '../../shared/atomic-files.ts';
 import { readTree } from '../../shared/safe-read.ts';
+import type { Place } from './place.ts';
 import { type SeedRecord, writeRecord } from './record.ts';
 
 /**
@@ -20,8 +21,8 @@ import { type SeedRecord, writeRecord } from './record.ts';
  * the next start.
  */
 
-/** Where jackin keeps what Kimi does not need to see; on the same mount as Kimi's home. */
-export const WORK_DIR = '.kimi-code/.jackin';
+/** Where jackin keeps what the agent does not need to see, below the home; on the same mount as the agent's files. */
+export const workDir = ({ dir }: Place): string => `${dir}/.jackin`;
 
 const KEPT_BACKUPS = 3;
 
@@ -34,8 +35,8 @@ export interface HomeChange {
   record: SeedRecord;
 }
 
-const placesIn = (home: string): { staging: string; plan: string; backups: string } => {
-  const work = path.join(home, WORK_DIR);
+const placesIn = (place: Place): { staging: string; plan: string; backups: string } => {
+  const work = path.join(place.home, workDir(place));
   return { staging: path.join(work, 'next'), plan: path.join(work, 'next/plan.json'), backups: path.join(work, 'backups') };
 };
 
@@ -60,13 +61,13 @@ export const writeHomeFile = async (home: string, relative: string, content: Buf
 };
 
 /** Applies a change as a whole. */
-export const changeHome = async (home: string, state: string, { write, remove, record }: HomeChange): Promise<void> => {
-  const { staging, plan } = placesIn(home);
-  await makeHomeDir(home, WORK_DIR);
+export const changeHome = async (place: Place, { write, remove, record }: HomeChange): Promise<void> => {
+  const { staging, plan } = placesIn(place);
+  await makeHomeDir(place.home, workDir(place));
   await rm(staging, { recursive: true, force: true });
   await writeTree(staging, new Map([...write].map(([file, bytes]) => [`files/${file}`, bytes])));
   await writeFileAtomic(plan, JSON.stringify({ remove, record }));
-  await applyChange(home, state);
+  await applyChange(place);
 };
 
 const writeTree = async (root: string, files: ReadonlyMap<string, Buffer>): Promise<void> => {
@@ -83,21 +84,22 @@ const writeTree = async (root: string, files: ReadonlyMap<string, Buffer>): Prom
  * Makes good what an interrupted start left: completes a change that was
  * committed, drops one that was not, and clears half-written files away.
  */
-export const finishChange = async (home: string, state: string): Promise<void> => {
-  const { staging, plan } = placesIn(home);
-  for (const dir of ['.kimi-code', '.kimi-code/workspace-trust', '.kimi']) await removeTemporaries(path.join(home, dir));
-  for (const dir of ['.kimi-code/credentials', '.kimi/credentials']) await removeTemporaries(path.join(home, dir), true);
+export const finishChange = async (place: Place): Promise<void> => {
+  const { state } = place;
+  const { staging, plan } = placesIn(place);
+  for (const { dir, deep } of place.written) await removeTemporaries(path.join(place.home, dir), deep);
   for (const dir of [state, path.join(state, 'auth')]) await removeTemporaries(dir);
   if ((await unlessMissing(lstat(plan))) === undefined) await rm(staging, { recursive: true, force: true });
-  else await applyChange(home, state);
+  else await applyChange(place);
 };
 
-const applyChange = async (home: string, state: string): Promise<void> => {
-  const { staging, plan } = placesIn(home);
+const applyChange = async (place: Place): Promise<void> => {
+  const { home } = place;
+  const { staging, plan } = placesIn(place);
   const { remove, record } = JSON.parse(await readFile(plan, 'utf8')) as { remove: string[]; record: SeedRecord };
   for (const file of remove) await rm(path.join(home, file), { force: true });
   for (const [file, bytes] of await stagedFiles(path.join(staging, 'files'))) await writeHomeFile(home, file, bytes);
-  await writeRecord(state, record);
+  await writeRecord(place, record);
   await rm(staging, { recursive: true });
 };
 
@@ -119,10 +121,10 @@ const stagedFiles = async (dir: string): Promise<Map<string, Buffer>> => {
   return files;
 };
 
-/** Keeps files of Kimi's home that are about to be replaced; the oldest of several backups goes. */
-export const backUp = async (home: string, files: ReadonlyMap<string, Buffer>, now: Date): Promise<void> => {
-  const { backups } = placesIn(home);
-  await makeHomeDir(home, path.relative(home, backups));
+/** Keeps files of an agent's home that are about to be replaced; the oldest of several backups goes. */
+export const backUp = async (place: Place, files: ReadonlyMap<string, Buffer>, now: Date): Promise<void> => {
+  const { backups } = placesIn(place);
+  await makeHomeDir(place.home, path.relative(place.home, backups));
   const names = (await readdir(backups)).sort();
   const stamp = now.toISOString().replaceAll(':', '-');
   // Sorts behind an earlier one of the same instant.

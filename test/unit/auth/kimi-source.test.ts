@@ -1,7 +1,8 @@
 import { chmod, chown, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { inspectKimi, type KimiSourceOptions, type LoginSet, readKimi } from '../../../src/auth/kimi-source.ts';
+import { readKimi } from '../../../src/auth/kimi-source.ts';
+import type { LoginSet, SourceOptions } from '../../../src/auth/source.ts';
 import {
   credential,
   jwt,
@@ -28,7 +29,7 @@ afterEach(async () => {
 
 const UID = process.getuid?.() ?? 0;
 
-const read = (options: Partial<KimiSourceOptions> = {}): Promise<LoginSet> => readKimi({ home, env: {}, uid: UID, now: NOW, ...options });
+const read = (options: Partial<SourceOptions> = {}): Promise<LoginSet> => readKimi({ home, env: {}, uid: UID, now: NOW, ...options });
 
 const put = (dir: string, files: Record<string, string | Buffer>): Promise<void> => writeFiles(path.join(home, dir), files);
 
@@ -38,7 +39,7 @@ const handedOver = ({ set }: LoginSet): Record<string, string> =>
 describe('a Kimi Code login', () => {
   test('is told in full, without a secret', async () => {
     await put('.kimi-code', kimiCodeFiles());
-    const facts = await inspectKimi({ home, env: {}, uid: UID, now: NOW });
+    const { facts } = await read();
     expect(facts).toEqual({
       agent: 'kimi',
       dir: path.join(home, '.kimi-code'),

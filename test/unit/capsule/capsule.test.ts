@@ -270,7 +270,7 @@ describe('a launch', () => {
   it.each<[string, Partial<LaunchRequest> | { session: Partial<SessionRequest> }, string, string]>([
     ['a program that is not there', { session: { argv: ['no-such-agent'] } }, 'agent-missing', 'no-such-agent'],
     ['a directory that is not there', { session: { cwd: '/no/such/directory' } }, 'setup', '/no/such/directory'],
-    ['a home that cannot be prepared', { setup: { workdir: '/refuse', agents: [] } }, 'setup', 'the disk is full'],
+    ['a home that cannot be prepared', { setup: { workdir: '/refuse', agents: [], git: { github: { mode: 'ignore' } } } }, 'setup', 'the disk is full'],
   ])('of %s is refused, and can be tried again', async (_, request, code, says) => {
     const { session = {}, ...more } = request as { session?: Partial<SessionRequest> };
     const one = await capsule();

@@ -10,9 +10,9 @@ import { decodeJson, encodeFrame, encodeJson, frameReader, type Frame } from '..
 import { FrameType, type LaunchRequest, type SessionRequest } from '../../../src/capsule/protocol.ts';
 
 /** The home has tests of its own; here its preparation does what the workdir's name says. */
-const FAKE_PREPARE = `export const prepareHome = async ({ workdir }) => {
+const FAKE_PREPARE = `export const prepareInstance = async ({ workdir }) => {
   if (workdir === '/refuse') throw new Error('the disk is full');
-  return { logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }] };
+  return { report: { logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }] }, variables: {} };
 };`;
 
 const fakePrepare: Plugin = {
@@ -142,7 +142,7 @@ const connectClient = async (file: string): Promise<Client> => {
 };
 
 export const launchRequest = (session: Partial<SessionRequest>, more: Partial<LaunchRequest> = {}): LaunchRequest => ({
-  setup: { workdir: '/', agents: [] },
+  setup: { workdir: '/', agents: [], git: { github: { mode: 'ignore' } } },
   session: { agent: 'kimi', argv: ['true'], cwd: '/', io: 'pipe', size: { cols: 100, rows: 30 }, env: {}, keys: {}, ...session },
   detached: false,
   ...more,

@@ -111,7 +111,7 @@ describe('a key', () => {
   const keys = (wanted: string, input = smith) => explainKey(files, input, wanted).map(({ key }) => key);
 
   it('may be a whole table', () => {
-    expect(keys('kimi')).toEqual(['kimi.auth_forward', 'kimi.sync_source_dir']);
+    expect(keys('kimi')).toEqual(['kimi.auth_forward', 'kimi.sync_source_dir', 'kimi.account']);
     expect(keys('env')).toEqual(['env.TOKEN']);
   });
 

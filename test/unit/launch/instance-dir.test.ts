@@ -21,8 +21,8 @@ it.each([0o000, 0o022, 0o077, 0o777])('makes directories private and the names o
   const plan = planOf({ facts: { operator: { uid: process.getuid!(), gid: process.getgid!() } } });
   process.umask(umask);
   await createPrivateDir(directory);
-  await fillInstanceDir(directory, plan, []);
+  await fillInstanceDir(directory, plan, { logins: [], github: { action: 'remove' } });
   process.umask(0o022);
-  for (const name of ['.jackin', 'state', 'home', 'home/.kimi-code', 'home/.local/share/amp', 'handoff']) expect([name, await modeOf(name)]).toEqual([name, 0o700]);
+  for (const name of ['.jackin', 'state', 'home', 'home/.kimi-code', 'home/.local/share/amp', 'handoff', '.config', '.config/gh']) expect([name, await modeOf(name)]).toEqual([name, 0o700]);
   for (const name of ['passwd', 'group']) expect([name, await modeOf(`.jackin/${name}`)]).toEqual([name, 0o644]);
 });

@@ -106,13 +106,23 @@ describe('the session', () => {
 describe('which agent', () => {
   const workspace = (extra: string) => `workdir = "/home/op/app"\n${extra}mounts = [{ src = "/home/op/app", dst = "/home/op/app" }]\n`;
 
-  it('is the only one that can be started, when nobody says', () => {
-    expect(planOf().agent).toMatchObject({ slug: 'kimi', decided_by: { layer: 'role' } });
+  it('is the only one of the role, else the only one with a login, when nobody says', () => {
+    expect(planOf({ facts: role({ agents: ['kimi'] }) }).agent).toMatchObject({ slug: 'kimi', decided_by: { layer: 'role' } });
+    expect(planOf().agent).toMatchObject({ slug: 'kimi', decided_by: { layer: 'only login' } });
+    const key = '[codex]\nauth_forward = "api_key"\n[env]\nOPENAI_API_KEY = "k"\n';
+    expect(planOf({ global: key, facts: { logins: {} } }).agent).toMatchObject({ slug: 'codex', decided_by: { layer: 'only login' } });
+    expect(planOf({ facts: { logins: {} } }).agent).toMatchObject({ slug: 'kimi', decided_by: { layer: 'default' } });
+  });
+
+  it('must be named when several have a login', () => {
+    const logins = { kimi: LOGIN, claude: { ...LOGIN, agent: 'claude' as const, generation: null } };
+    expect(() => planOf({ facts: { logins } })).toThrow(/more than one agent/);
+    expect(planOf({ facts: { logins }, request: { agent: 'claude' } }).agent.slug).toBe('claude');
   });
 
   it('is the workspace’s default, and the command line before it', () => {
     expect(planOf({ workspace: workspace('default_agent = "kimi"\n') }).agent.decided_by).toMatchObject({ layer: 'workspace', line: 2 });
-    expect(() => planOf({ workspace: workspace('default_agent = "kimi"\n'), request: { agent: 'claude' } })).toThrow(/cannot start Claude Code yet/);
+    expect(planOf({ workspace: workspace('default_agent = "kimi"\n'), request: { agent: 'claude' } }).agent).toMatchObject({ slug: 'claude', decided_by: { layer: 'command line' } });
   });
 
   it('must be one of the role', () => {

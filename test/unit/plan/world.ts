@@ -58,6 +58,7 @@ export const planOf = (world: World = {}): LaunchPlan => {
     session: { kind: 'attached' },
     agentArguments: [],
     allowedMounts: [],
+    strictAuth: false,
     ...world.request,
   };
   const config = resolveConfig(files, {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decide, type LoginView } from '../../../../src/capsule/home/decide.ts';
+import type { LoginView } from '../../../../src/agents/placed-login.ts';
+import { decide } from '../../../../src/capsule/home/decide.ts';
 import { minutes } from '../../../fixtures/kimi/login.ts';
 
 const live = (digest: string, more: Partial<LoginView> = {}): LoginView => ({

@@ -2,7 +2,8 @@ import { chmod, lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFil
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { provisionHandoff } from '../../../../src/auth/handoff.ts';
-import { type HomeRoots, prepareHome } from '../../../../src/capsule/home/prepare.ts';
+import { prepareHome } from '../../../../src/capsule/home/prepare.ts';
+import type { HomeRoots } from '../../../../src/capsule/home/roots.ts';
 import type { AgentSetup, LoginOutcome } from '../../../../src/capsule/protocol.ts';
 import {
   credential,
@@ -411,9 +412,9 @@ describe('the provider for a key', () => {
   });
 });
 
-test('other agents are left alone', async () => {
-  const report = await prepareHome({ workdir: '/w', agents: [{ slug: 'claude', mode: 'sync' }] }, roots, NOW);
-  expect(report).toEqual({ logins: [] });
+test('agents that were not asked for are left alone', async () => {
+  const report = await prepareHome({ workdir: '/w', agents: [{ slug: 'codex', mode: 'sync' }] }, roots, NOW);
+  expect(report).toMatchObject({ logins: [{ slug: 'codex', outcome: 'none' }] });
   expect(await contentOf(roots.home)).toEqual({});
 });
 
