@@ -1,6 +1,7 @@
 import { Command, CommanderError } from '@commander-js/extra-typings';
 import type { Deps } from '../launch/deps.ts';
 import { JackinError } from '../shared/errors.ts';
+import { authCommand } from './auth.ts';
 import { configCommand } from './config.ts';
 import { ejectCommand, purgeCommand } from './eject.ts';
 import { hardlineCommand } from './hardline.ts';
@@ -37,6 +38,7 @@ The agent's own code is passed through for --prompt and attached sessions.`,
     ejectCommand(context),
     purgeCommand(context),
     prewarmCommand(context),
+    authCommand(context),
     workspaceCommand(context),
     configCommand(context),
   ]) {

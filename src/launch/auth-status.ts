@@ -1,0 +1,93 @@
+import { AGENTS, AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
+import { locatePaths } from '../config/paths.ts';
+import { type AgentCell, agentCell } from './auth-status-cell.ts';
+import { type AuthQuestion, type LaunchContext, listContexts, readStatusFiles } from './auth-status-contexts.ts';
+import { type InstanceStatus, instanceStatuses } from './auth-status-instances.ts';
+import { type GithubCell, githubCell, type GithubLogin, openGithubLogin } from './auth-status-github.ts';
+import type { AuthState } from './auth-status-key.ts';
+import { type HostLogins, openHostLogins } from './auth-status-logins.ts';
+import type { Deps } from './deps.ts';
+
+/** What a launch in one context would be logged in as. */
+export interface ContextStatus {
+  workspace: string | null;
+  role: string | null;
+  default_agent: AgentSlug | null;
+  agents: AgentCell[];
+  /** Null when one agent was asked for. */
+  github: GithubCell | null;
+}
+
+/** An agent that a launch would start logged out; or why it would not start at all. */
+export interface LoggedOut {
+  workspace: string | null;
+  role: string | null;
+  agent: AgentSlug | 'github';
+  state: AuthState;
+  why: string;
+  /** What to do about it. */
+  remedy: string;
+}
+
+export interface AuthStatus {
+  contexts: ContextStatus[];
+  instances: InstanceStatus[];
+  /** Said when the engine could not be asked which instances run. */
+  instances_note: string | null;
+  logged_out: LoggedOut[];
+}
+
+/** What of the host is looked at once for all contexts. */
+interface HostSide {
+  logins: HostLogins;
+  github: GithubLogin;
+}
+
+const contextStatus = async (context: LaunchContext, agent: AgentSlug | undefined, { logins, github }: HostSide, deps: Deps): Promise<ContextStatus> => {
+  const { workspace, role, defaultAgent, files } = context;
+  const slugs = agent === undefined ? AGENT_SLUGS : [agent];
+  return {
+    workspace,
+    role,
+    default_agent: defaultAgent,
+    agents: await Promise.all(slugs.map((slug) => agentCell(files, role ?? '', slug, logins, deps))),
+    github: agent === undefined ? await githubCell(files, role ?? '', github, deps) : null,
+  };
+};
+
+const LOGGED_OUT: readonly AuthState[] = ['dead', 'absent', 'unreadable', 'wrong account', 'key missing'];
+
+const remedyOf = ({ agent, state, key, pinned_account: pin, source_dir: dir, source_dir_decided_by: named }: AgentCell): string => {
+  if (key !== null) return key.from === 'host' ? `set the variable that ${key.name} comes from` : `set it with \`jackin config env set ${key.name} --stdin\``;
+  const who = state === 'wrong account' ? `, as ${pin?.account}` : '';
+  return `run \`${AGENTS[agent].loginCommand}\` on the host${who}${named === null ? '' : `, so that its login is in ${dir}`}`;
+};
+
+/**
+ * The agents in question that a launch would start logged out: the one that was asked for,
+ * else the workspace's own, else all that are not ignored. What can be refreshed is not
+ * logged out. Without its token GitHub stops a launch; without a login, no agent needs it.
+ */
+const loggedOutOf = ({ workspace, role, default_agent: usual, agents, github }: ContextStatus, asked: AgentSlug | undefined): LoggedOut[] => {
+  const slug = asked ?? usual;
+  const out: LoggedOut[] = agents
+    .filter(({ agent, state }) => (slug ?? agent) === agent && LOGGED_OUT.includes(state))
+    .map((cell) => ({ workspace, role, agent: cell.agent, state: cell.state, why: cell.why, remedy: remedyOf(cell) }));
+  if (github?.state !== 'key missing') return out;
+  const { state, why, key } = github;
+  const remedy = key?.from === 'host' ? `set the variable that ${key.name} comes from` : `set ${key?.name} in a [github.env] table`;
+  return [...out, { workspace, role, agent: 'github', state, why, remedy }];
+};
+
+/**
+ * Who is logged in where, who decided that, and when it runs out. Reads files and,
+ * when there are instances, asks the engine which of them run; asks no network.
+ */
+export const gatherAuthStatus = async (question: AuthQuestion, deps: Deps): Promise<AuthStatus> => {
+  const now = deps.now();
+  const files = await readStatusFiles(locatePaths(deps), question.workspace);
+  const host = { logins: openHostLogins(deps, now), github: openGithubLogin(deps) };
+  const contexts = await Promise.all(listContexts(question, files).map((context) => contextStatus(context, question.agent, host, deps)));
+  const { instances, note } = await instanceStatuses(question, files, host.logins, deps, now);
+  return { contexts, instances, instances_note: note, logged_out: contexts.flatMap((context) => loggedOutOf(context, question.agent)) };
+};
