@@ -16,7 +16,7 @@ export interface AgentPackage {
   name: string;
   /** Packages of its dependency tree that the agent runs without. */
   omit: readonly string[];
-  /** Path prefixes inside the package that the agent runs without. */
+  /** Path prefixes inside the package that the agent runs without; they count after `strip`. */
   drop: readonly string[];
   /**
    * For agents that come as a program: the optional dependency of the package that
@@ -150,7 +150,7 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
       package: {
         name: '@openai/codex',
         omit: [],
-        drop: [],
+        drop: ['codex-resources/voice/'],
         platform: { x64: '@openai/codex-linux-x64', arm64: '@openai/codex-linux-arm64', strip: 'vendor/*' },
       },
       command: ['/jackin/agents/codex/bin/codex'],

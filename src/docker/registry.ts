@@ -2,11 +2,14 @@ import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as z from 'zod';
-import { JackinError, messageOf } from '../shared/errors.ts';
+import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import type { Env } from './find-endpoint.ts';
 
 const PACKAGE_NAME = /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+-]*$/;
+
+/** npm's client keeps in memory what is not taken in time: a tarball is asked for in pieces, not as a whole. */
+const PIECE_BYTES = 16 * 1024 * 1024;
 
 const dependencySchema = z.record(z.string(), z.string()).default({});
 
@@ -26,6 +29,10 @@ export type Manifest = z.infer<typeof manifestSchema>;
 export interface Registry {
   /** By exact version, by dist-tag such as `latest`, or by semver range (the highest match). */
   resolvePackage(name: string, wanted: string, signal?: AbortSignal): Promise<Manifest>;
+  /** The same, but undefined when the registry does not have it. */
+  findPackage(name: string, wanted: string, signal?: AbortSignal): Promise<Manifest | undefined>;
+  /** All versions of a package by their number; none when there is no such package. A big answer: only where one version is not enough. */
+  listVersions(name: string, signal?: AbortSignal): Promise<ReadonlyMap<string, Manifest>>;
   /** The bytes of a package; the stream fails at its end unless their SHA-512 is the manifest's. */
   openTarball(manifest: Manifest, options: TarballOptions): Promise<Readable>;
 }
@@ -37,6 +44,11 @@ export interface TarballOptions {
 }
 
 type Body = AsyncIterable<Uint8Array> & { destroy(): unknown };
+
+interface Answer {
+  headers: { get(name: string): string | null };
+  body: Body;
+}
 
 interface Settings {
   flat: Record<string, unknown>;
@@ -116,13 +128,15 @@ const parseManifest = (what: string, answer: unknown): Manifest => {
   throw new JackinError('download.failed', `${what}: the npm registry's answer makes no sense (${fields || 'no object'})`);
 };
 
-const pickVersion = async (what: string, packument: unknown, range: string): Promise<Manifest> => {
-  const { default: semver } = await import('semver');
+const versionsOf = (packument: unknown): Record<string, unknown> => {
   const parsed = packumentSchema.safeParse(packument);
-  const versions = parsed.success ? parsed.data.versions : {};
-  const best = semver.maxSatisfying(Object.keys(versions), range);
-  if (best === null) throw new JackinError('download.failed', `${what}: the npm registry has no such version`);
-  return parseManifest(what, versions[best]);
+  return parsed.success ? parsed.data.versions : {};
+};
+
+/** One broken version of a package is no reason not to use the others. */
+const manifestsOf = (packument: unknown): Map<string, Manifest> => {
+  const parsed = Object.values(versionsOf(packument)).map((version) => manifestSchema.safeParse(version));
+  return new Map(parsed.flatMap(({ data }) => (data === undefined ? [] : [[data.version, data]])));
 };
 
 const digestsOf = async (manifest: Manifest): Promise<string[]> => {
@@ -132,21 +146,45 @@ const digestsOf = async (manifest: Manifest): Promise<string[]> => {
   throw new JackinError('download.failed', `${manifest.name}@${manifest.version}: the npm registry gives no SHA-512 for it`);
 };
 
+/** A piece of a tarball and the size of the whole, where the registry tells; `last` when it did not send pieces. */
+const pieceOf = ({ headers, body }: Answer): { body: Body; total: number | undefined; last: boolean } => {
+  const [, whole] = /^bytes \d+-\d+\/(\d+)$/.exec(headers.get('content-range') ?? '') ?? [];
+  const size = Number(whole ?? headers.get('content-length'));
+  return { body, total: size > 0 ? size : undefined, last: whole === undefined };
+};
+
+interface Download {
+  /** Asks for the bytes from here on, as many as fit in a piece. */
+  get: (from: number) => Promise<Answer>;
+  digests: string[];
+  onBytes: TarballOptions['onBytes'];
+  fail: (error: unknown) => JackinError;
+}
+
 /** Passes the bytes on, and ends well only when all have come and their digest is right. */
-async function* verified(body: Body, digests: string[], onChunk: (bytes: number) => void, fail: (error: unknown) => JackinError) {
+async function* verified({ get, digests, onBytes, fail }: Download) {
   const hash = createHash('sha512');
+  let done = 0;
   try {
-    for await (const chunk of body) {
-      hash.update(chunk);
-      onChunk(chunk.length);
-      yield chunk;
+    for (let more = true; more; ) {
+      const from = done;
+      const { body, total, last } = pieceOf(await get(from));
+      try {
+        for await (const chunk of body) {
+          hash.update(chunk);
+          done += chunk.length;
+          onBytes?.(done, total);
+          yield chunk;
+        }
+      } finally {
+        body.destroy();
+      }
+      more = !last && done > from && done < (total ?? 0);
     }
     if (digests.includes(hash.digest('base64'))) return;
     throw Object.assign(new Error('wrong digest'), { code: 'EINTEGRITY' });
   } catch (error) {
     throw fail(error);
-  } finally {
-    body.destroy();
   }
 }
 
@@ -165,39 +203,54 @@ export const openRegistry = async (env: Env): Promise<Registry> => {
     signal,
   });
 
+  /** What a GET gives, or undefined for an honest 404. */
+  const ask = async (what: string, name: string, rest: string, signal: AbortSignal | undefined): Promise<unknown> => {
+    if (!PACKAGE_NAME.test(name)) throw new JackinError('download.failed', `"${name}" is not the name of an npm package`);
+    const headers = rest === '' ? { headers: { accept: 'application/vnd.npm.install-v1+json' } } : {};
+    try {
+      const answer = await fetch(`/${name.replace('/', '%2f')}${rest}`, { ...options(name, signal), ...headers });
+      return await answer.json();
+    } catch (error) {
+      if (isErrno(error, 'E404')) return undefined;
+      throw failure(what, error, settings, signal);
+    }
+  };
+
+  const findPackage = async (name: string, wanted: string, signal?: AbortSignal): Promise<Manifest | undefined> => {
+    const what = `${name}@${wanted}`;
+    const exact = semver.valid(wanted) !== null || semver.validRange(wanted) === null;
+    if (exact) {
+      const answer = await ask(what, name, `/${encodeURIComponent(wanted)}`, signal);
+      return answer === undefined ? undefined : parseManifest(what, answer);
+    }
+    const versions = versionsOf(await ask(what, name, '', signal));
+    const best = semver.maxSatisfying(Object.keys(versions), wanted);
+    return best === null ? undefined : parseManifest(what, versions[best]);
+  };
+
   return {
+    findPackage,
+
     resolvePackage: async (name, wanted, signal) => {
-      const what = `${name}@${wanted}`;
-      if (!PACKAGE_NAME.test(name)) throw new JackinError('download.failed', `"${name}" is not the name of an npm package`);
-      const path = `/${name.replace('/', '%2f')}`;
-      const exact = semver.valid(wanted) !== null || semver.validRange(wanted) === null;
-      try {
-        if (exact) {
-          const answer = await fetch(`${path}/${encodeURIComponent(wanted)}`, options(name, signal));
-          return parseManifest(what, await answer.json());
-        }
-        const headers = { accept: 'application/vnd.npm.install-v1+json' };
-        const answer = await fetch(path, { ...options(name, signal), headers });
-        return await pickVersion(what, await answer.json(), wanted);
-      } catch (error) {
-        throw failure(what, error, settings, signal);
-      }
+      const found = await findPackage(name, wanted, signal);
+      if (found !== undefined) return found;
+      throw new JackinError('download.failed', `${name}@${wanted}: the npm registry (${hostOf(settings.flat.registry)}) does not have it`);
     },
+
+    listVersions: async (name, signal) => manifestsOf(await ask(name, name, '', signal)),
 
     openTarball: async (manifest, { signal, onBytes }) => {
       const what = `downloading ${manifest.name}@${manifest.version}`;
-      const fail = (error: unknown): JackinError => failure(what, error, settings, signal);
       const digests = await digestsOf(manifest);
-      try {
-        const answer = await fetch(tarballAddress(manifest.dist.tarball, settings), options(manifest.name, signal));
-        const length = Number(answer.headers.get('content-length'));
-        const total = length > 0 ? length : undefined;
-        let done = 0;
-        const onChunk = (bytes: number): void => onBytes?.((done += bytes), total);
-        return Readable.from(verified(answer.body, digests, onChunk, fail), { objectMode: false });
-      } catch (error) {
-        throw fail(error);
-      }
+      const address = tarballAddress(manifest.dist.tarball, settings);
+      const get = async (from: number): Promise<Answer> => {
+        // npm's client would try an interrupted request again, and wait in between.
+        signal?.throwIfAborted();
+        const headers = { range: `bytes=${from}-${from + PIECE_BYTES - 1}` };
+        return await fetch(address, { ...options(manifest.name, signal), headers });
+      };
+      const fail = (error: unknown): JackinError => failure(what, error, settings, signal);
+      return Readable.from(verified({ get, digests, onBytes, fail }), { objectMode: false });
     },
   };
 };

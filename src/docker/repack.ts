@@ -39,6 +39,8 @@ export const volumeWriter = (pack: Pack) => {
       const mode = executable ? 0o755 : 0o644;
       await new Promise<void>((resolve, reject) => {
         const entry = pack.entry({ name: path, size, mode, uid: 0, gid: 0, mtime: NO_TIME }, (error) => (error ? reject(error) : resolve()));
+        // An entry that is open when the tar is given up says so as an event, too, and one that nobody hears ends the process.
+        entry.once('error', reject);
         const copy = async (): Promise<void> => {
           for await (const chunk of content) {
             if (!entry.write(chunk)) await new Promise<void>((go) => entry.once('drain', () => go()));

@@ -1,15 +1,16 @@
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
-import { AGENTS, type AgentSlug } from '../agents/agents.ts';
+import { AGENTS, type AgentPackage, type AgentSlug } from '../agents/agents.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Owner } from '../shared/owner.ts';
-import { resolveClosure } from './closure.ts';
+import { type AgentContent, resolveContent } from './agent-package.ts';
 import { directoryKey, keyOf } from './content-key.ts';
 import type { Engine, Labels, LongCall, VolumeInfo } from './engine.ts';
 import { ensureFilled, isComplete } from './fill.ts';
 import { filesBelow } from './files-below.ts';
 import type { Env } from './find-endpoint.ts';
 import { MANAGED } from './labels.ts';
+import { platformDependency } from './platform-package.ts';
 import type { Manifest, Registry } from './registry.ts';
 import type { Placement, VolumeWriter } from './repack.ts';
 import { volumeMemory } from './volume-memory.ts';
@@ -35,6 +36,14 @@ export interface AgentVolumeOptions extends VolumeOptions {
   agent: AgentSlug;
   /** Pins it; otherwise the newest that is cached, and when none is, the registry's latest. */
   version?: string | undefined;
+  /** The list of what this machine's processor can do. */
+  cpuInfo?: string;
+}
+
+export interface PackageVolumeOptions extends AgentVolumeOptions {
+  recipe: AgentPackage;
+  /** File of the volume that is started: a package without it has another layout than the recipe's. */
+  program: string;
 }
 
 export interface RuntimeVolumeOptions extends VolumeOptions {
@@ -52,13 +61,13 @@ export interface ReadyVolume {
 /** Engines allow few characters in names. */
 const inName = (text: string): string => text.replace(/[^A-Za-z0-9_.-]/g, '-');
 
-/** Tells a person every quarter of a download that is worth it, not every packet. */
+/** Tells a person every quarter of a download that is worth it, and every 25 MiB of a big one, not every packet. */
 const reporter = (what: string, call: LongCall): ((done: number, total: number | undefined) => void) => {
   let last = 0;
   return (done, total) => {
-    const quarter = total === undefined ? Math.floor(done / (25 * MEBIBYTE)) : Math.floor((4 * done) / total);
-    if (quarter === last || done < MEBIBYTE) return;
-    last = quarter;
+    const step = Math.floor(done / Math.min((total ?? Infinity) / 4, 25 * MEBIBYTE));
+    if (step === last || done < MEBIBYTE) return;
+    last = step;
     const size = total === undefined ? '' : ` of ${(total / MEBIBYTE).toFixed(1)}`;
     call.onLine?.(`${what}: ${(done / MEBIBYTE).toFixed(1)}${size} MiB`);
   };
@@ -82,37 +91,48 @@ const registryOf = async (env: Env): Promise<Registry> => {
 const listed = (manifests: Manifest[]) =>
   manifests.map(({ name, version, dist }) => ({ name, version, integrity: dist.integrity }));
 
-const runtimeOf = (slug: AgentSlug) => {
-  const { runtime, name } = AGENTS[slug];
-  if (runtime === undefined) throw new JackinError('failed', `this version of jackin cannot install ${name}`);
-  return runtime;
-};
+/** A volume answers to the version that runs in it, and to the release that it was pinned as. */
+const holds = ({ labels }: VolumeInfo, wanted: string): boolean =>
+  labels['jackin.agent.version'] === wanted || labels['jackin.agent.release'] === wanted;
 
 /** Complete volumes first need a marker that was seen; those of another recipe are not ours to use. */
 const cachedAgents = async (engine: Engine, labels: Labels, wanted: string | undefined): Promise<VolumeInfo[]> => {
   const found = await engine.listVolumes({ ...MANAGED, ...labels });
-  const versions = found.filter((volume) => wanted === undefined || volume.labels['jackin.agent.version'] === wanted);
+  const versions = found.filter((volume) => wanted === undefined || holds(volume, wanted));
   if (versions.length < 2) return versions;
   const { default: semver } = await import('semver');
   const version = (volume: VolumeInfo): string => volume.labels['jackin.agent.version'] ?? '0.0.0';
   return versions.sort((a, b) => semver.rcompare(version(a), version(b), true) || (a.createdAt < b.createdAt ? 1 : -1));
 };
 
-/**
- * The read-only volume with an agent's program. Asks the network for nothing when a
- * complete one is cached. Throws `download.failed`, and leaves no half-filled volume.
- */
-export const ensureAgentVolume = async (engine: Engine, options: AgentVolumeOptions, call: LongCall): Promise<ReadyVolume> => {
-  const { agent, image, owner } = options;
-  const { package: recipe } = runtimeOf(agent);
+const writeContent = async (registry: Registry, content: AgentContent, program: string, volume: VolumeWriter, call: LongCall): Promise<void> => {
+  let there = false;
+  for (const { manifest, place } of content.parts) {
+    const watched: Placement = (file) => {
+      const target = place(file);
+      there ||= target === program;
+      return target;
+    };
+    await unpack(registry, manifest, watched, volume, call);
+  }
+  if (there) return;
+  const [root] = content.parts;
+  const message = `${root?.manifest.name}@${root?.manifest.version} has no ${program}: this version of jackin does not know how it is laid out`;
+  throw new JackinError('download.failed', message, { hint: 'pin another version of the agent in the configuration' });
+};
+
+/** As `ensureAgentVolume`, for a package that the table of agents need not name. */
+export const ensurePackageVolume = async (engine: Engine, options: PackageVolumeOptions, call: LongCall): Promise<ReadyVolume> => {
+  const { agent, image, owner, recipe, program, version: pinned, cpuInfo = '/proc/cpuinfo' } = options;
   const memory = volumeMemory(options.cache);
+  const dependency = await platformDependency(recipe, engine.arch, cpuInfo);
   const labels = {
     'jackin.kind': 'agent',
     'jackin.agent': agent,
     'jackin.arch': engine.arch,
-    'jackin.recipe': keyOf(LAYOUT, JSON.stringify(recipe)),
+    'jackin.recipe': keyOf(LAYOUT, JSON.stringify(recipe), ...(dependency === undefined ? [] : [dependency])),
   };
-  for (const volume of await cachedAgents(engine, labels, options.version)) {
+  for (const volume of await cachedAgents(engine, labels, pinned)) {
     const version = volume.labels['jackin.agent.version'] ?? '';
     const check = { volume: volume.name, image, owner, memory };
     const complete = (await memory.knows(volume)) || (await isComplete(engine, check, call));
@@ -121,23 +141,33 @@ export const ensureAgentVolume = async (engine: Engine, options: AgentVolumeOpti
 
   call.onLine?.(`asking the npm registry for ${recipe.name}`);
   const registry = await registryOf(options.env);
-  const root = { name: recipe.name, wanted: options.version ?? 'latest', omit: recipe.omit };
-  const manifests = await resolveClosure(registry, root, call.signal);
-  const version = manifests[0]?.version ?? '';
+  const content = await resolveContent(registry, { recipe, dependency, pinned }, call);
+  const { version, release } = content;
+  const manifests = content.parts.map(({ manifest }) => manifest);
   const digest = keyOf(labels['jackin.recipe'], ...manifests.map((manifest) => manifest.dist.integrity));
   const name = inName(`jackin-agent-${agent}-${version}-${engine.arch}-${digest}`);
-  const write = async (volume: VolumeWriter, fillCall: LongCall): Promise<unknown> => {
-    for (const manifest of manifests) {
-      const dropped = manifest.name === recipe.name ? recipe.drop : [];
-      const place: Placement = (file) =>
-        dropped.some((prefix) => file.startsWith(prefix)) ? undefined : `node_modules/${manifest.name}/${file}`;
-      await unpack(registry, manifest, place, volume, fillCall);
-    }
+  const full = {
+    ...labels,
+    'jackin.agent.version': version,
+    ...(release === undefined || release === version ? {} : { 'jackin.agent.release': release }),
+  };
+  const fill = async (volume: VolumeWriter, fillCall: LongCall): Promise<unknown> => {
+    await writeContent(registry, content, program, volume, fillCall);
     return { agent, version, packages: listed(manifests) };
   };
-  const full = { ...labels, 'jackin.agent.version': version };
-  const { filled } = await ensureFilled(engine, { volume: name, labels: full, image, owner, memory, write }, call);
+  const { filled } = await ensureFilled(engine, { volume: name, labels: full, image, owner, memory, write: fill }, call);
   return { name, version, filled };
+};
+
+/**
+ * The read-only volume with an agent's program. Asks the network for nothing when a
+ * complete one is cached. Throws `download.failed`, and leaves no half-filled volume.
+ */
+export const ensureAgentVolume = async (engine: Engine, options: AgentVolumeOptions, call: LongCall): Promise<ReadyVolume> => {
+  const { package: recipe, command } = AGENTS[options.agent].runtime;
+  const root = `/jackin/agents/${options.agent}/`;
+  const program = command.find((part) => part.startsWith(root))?.slice(root.length) ?? '';
+  return await ensurePackageVolume(engine, { ...options, recipe, program }, call);
 };
 
 const isPty = (file: string): boolean => /^pty-.*\.node$/.test(file);

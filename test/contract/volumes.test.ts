@@ -1,12 +1,14 @@
 import { execFile, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/docker/engine.ts';
-import { ensureAgentVolume, ensureRuntimeVolume, type AgentVolumeOptions } from '../../src/docker/volumes.ts';
+import { ensureAgentVolume, ensurePackageVolume, ensureRuntimeVolume, type AgentVolumeOptions } from '../../src/docker/volumes.ts';
 import { currentOwner } from '../../src/shared/owner.ts';
 import { collect } from '../fakes/collect.ts';
 import { kimiPackages, startNpmRegistry, type FakeNpmRegistry, type FakePackage } from '../fakes/npm-registry.ts';
@@ -94,6 +96,22 @@ describe('volumes on the real engine', () => {
     expect(await leftovers()).toEqual([first.name]);
   });
 
+  test('the volume of an agent that is a program holds its build, which any uid can run', async () => {
+    const options = await serve();
+    const platform = { x64: 'tool-linux', arm64: 'tool-linux', strip: 'vendor/*' };
+    const program = { name: 'package/vendor/some-cpu/bin/tool', content: '#!/bin/sh\necho "$(id -u) runs $0"\n', mode: 0o755 };
+    await registry?.close();
+    registry = await startNpmRegistry([
+      { name: 'tool', version: `${version}-some-cpu`, entries: [program, { name: 'package/package.json', content: '{}' }] },
+      { name: 'tool', version, optionalDependencies: { 'tool-linux': `npm:tool@${version}-some-cpu` } },
+    ]);
+    const recipe = { name: 'tool', omit: [], drop: [], platform };
+    const volume = await ensurePackageVolume(engine, { ...options, env: registry.env, agent: 'codex', recipe, program: 'bin/tool' }, {});
+    expect(volume).toMatchObject({ version, filled: true });
+    expect((await inside(volume.name, 'cd /v && find . -type f | sort && bin/tool')).split('\n').filter(Boolean)).toEqual(['./.jackin-complete', './bin/tool', expect.stringMatching(/^\d+ runs bin\/tool$/)]);
+    expect(await leftovers()).toEqual([volume.name]);
+  });
+
   test('two processes that need the same volume fill it once', async () => {
     const options = await serve();
     const argument = JSON.stringify({ version, image, cache: options.cache, env: options.env });
@@ -121,12 +139,15 @@ describe('volumes on the real engine', () => {
     expect(await inside(result.name, 'ls /v/.jackin-complete')).toContain('.jackin-complete');
   });
 
-  test('an interruption in the middle of a download leaves nothing', async () => {
-    const options = await serve((kimi) => ({ ...kimi, stallAfter: 100 }));
+  test.each([['a package', 100], ['a file', 2 * 1024 * 1024]])('an interruption in the middle of %s leaves nothing', async (_what, stallAfter) => {
+    const noise = [{ name: 'package/dist/main.mjs', content: randomBytes(4 * 1024 * 1024) }];
+    const options = await serve((kimi) => ({ ...kimi, entries: noise, stallAfter }));
     const abort = new AbortController();
     const filling = ensureAgentVolume(engine, options, { signal: abort.signal });
     const ended = filling.catch((error: unknown) => error);
     await expect.poll(async () => (await leftovers()).length, { timeout: 20_000 }).toBe(3);
+    // Long enough for what comes of the file to be on its way to the engine.
+    await delay(200);
     abort.abort();
     expect(await ended).toMatchObject({ code: 'interrupted' });
     expect(await leftovers()).toEqual([]);

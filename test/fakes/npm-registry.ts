@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { pack, type Header } from 'tar-stream';
 
-type Entry = Partial<Header> & { name: string; content?: string };
+type Entry = Partial<Header> & { name: string; content?: string | Buffer };
 
 export interface FakePackage {
   name: string;
@@ -21,6 +21,8 @@ export interface FakePackage {
   integrity?: string;
   /** Sends this many bytes of the tarball, then nothing until the client leaves. */
   stallAfter?: number;
+  /** Sends the whole tarball whatever part of it is asked for, as simple mirrors do. */
+  noRanges?: true;
 }
 
 const tarball = async ({ files = {}, entries }: FakePackage): Promise<Buffer> => {
@@ -42,7 +44,17 @@ interface Served {
   manifest: object;
   body: Buffer;
   stallAfter: number | undefined;
+  noRanges: boolean;
 }
+
+/** Answers as the HTTP standard has it, with a part of the body where one is asked for. */
+const sendBody = (request: IncomingMessage, response: ServerResponse, { body, noRanges }: Served): void => {
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+  if (first === undefined || noRanges) return void response.setHeader('content-length', body.length).end(body);
+  const part = body.subarray(Number(first), Number(last) + 1);
+  const range = `bytes ${first}-${Number(first) + part.length - 1}/${body.length}`;
+  response.writeHead(part.length === 0 ? 416 : 206, { 'content-range': range, 'content-length': part.length }).end(part);
+};
 
 export interface FakeNpmRegistry {
   /** Environment under which npm's libraries use this registry and nothing else. */
@@ -74,7 +86,7 @@ export const startNpmRegistry = async (packages: FakePackage[]): Promise<FakeNpm
     } else if (found.stallAfter !== undefined) {
       response.write(found.body.subarray(0, found.stallAfter));
     } else {
-      response.setHeader('content-length', found.body.length).end(found.body);
+      sendBody(request, response, found);
     }
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -90,7 +102,7 @@ export const startNpmRegistry = async (packages: FakePackage[]): Promise<FakeNpm
     const manifest = { name, version, dist, dependencies, optionalDependencies };
     const versions = manifests.get(name) ?? new Map<string, Served>();
     manifests.set(name, versions);
-    versions.set(version, { manifest, body: item.corrupt?.(good) ?? good, stallAfter: item.stallAfter });
+    versions.set(version, { manifest, body: item.corrupt?.(good) ?? good, stallAfter: item.stallAfter, noRanges: item.noRanges ?? false });
   }
   return {
     env: { HOME: '/nonexistent', PATH: '/usr/bin:/bin', npm_config_registry: url, npm_config_userconfig: '/nonexistent/npmrc' },

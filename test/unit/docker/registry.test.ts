@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -62,6 +63,42 @@ describe('the npm registry', () => {
     const seen: [number, number | undefined][] = [];
     const bytes = await collect(await registry.openTarball(manifest, { onBytes: (done, total) => seen.push([done, total]) }));
     expect(seen.at(-1)).toEqual([bytes.length, bytes.length]);
+  });
+
+  test('what is not there is an answer for who can do without it', async () => {
+    const registry = await serve([{ name: 'a', version: '1.0.0' }]);
+    expect(await registry.findPackage('a', '1.0.0')).toMatchObject({ version: '1.0.0' });
+    expect(await Promise.all([registry.findPackage('a', '2.0.0'), registry.findPackage('a', '2.x'), registry.findPackage('b', 'latest')])).toEqual([undefined, undefined, undefined]);
+    expect([...(await registry.listVersions('a')).keys()]).toEqual(['1.0.0']);
+    expect((await registry.listVersions('b')).size).toBe(0);
+  });
+
+  test('one version that makes no sense does not hide the others', async () => {
+    const registry = await serve([{ name: 'a', version: '1.0.0' }, { name: 'a', version: '../1.1.0' }, { name: 'a', version: '1.2.0' }]);
+    expect([...(await registry.listVersions('a')).keys()]).toEqual(['1.0.0', '1.2.0']);
+  });
+
+  describe('a tarball that is too big for one piece', () => {
+    // Noise, which no compression makes small.
+    const content = randomBytes(17 * 1024 * 1024);
+    const big = (more: Partial<FakePackage> = {}): FakePackage => ({ name: 'big', version: '1.0.0', entries: [{ name: 'package/noise', content }], ...more });
+    const isBig = (request: string): boolean => request.endsWith('.tgz');
+
+    test.each([['asked for in pieces', {}, 2], ['taken as a whole where the registry knows no pieces', { noRanges: true } as const, 1]])('is %s', async (_how, more, requests) => {
+      const registry = await serve([big(more)]);
+      const seen: [number, number | undefined][] = [];
+      const manifest = await registry.resolvePackage('big', 'latest');
+      const bytes = await collect(await registry.openTarball(manifest, { onBytes: (done, total) => seen.push([done, total]) }));
+      expect(bytes.length).toBeGreaterThan(content.length);
+      expect(new Set(seen.map(([, total]) => total))).toEqual(new Set([bytes.length]));
+      expect(seen.at(-1)?.[0]).toBe(bytes.length);
+      expect(fake?.requests.filter(isBig)).toHaveLength(requests);
+    });
+
+    test('is refused when its last piece is not right', async () => {
+      const registry = await serve([big({ corrupt: (good) => Buffer.concat([good.subarray(0, -1), Buffer.from([good.at(-1) === 0 ? 1 : 0])]) })]);
+      await expect(collect(await registry.openTarball(await registry.resolvePackage('big', 'latest'), {}))).rejects.toMatchObject({ code: 'download.failed', message: expect.stringContaining('SHA-512') });
+    });
   });
 
   test('a digest that is not a SHA-512 is not enough', async () => {

@@ -1,13 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ensureAgentVolume, ensureRuntimeVolume, type AgentVolumeOptions } from '../../../src/docker/volumes.ts';
+import { AGENT_SLUGS, AGENTS } from '../../../src/agents/agents.ts';
+import { ensureAgentVolume, ensurePackageVolume, ensureRuntimeVolume, type AgentVolumeOptions, type PackageVolumeOptions } from '../../../src/docker/volumes.ts';
 import { volumeMemory } from '../../../src/docker/volume-memory.ts';
 import { currentOwner } from '../../../src/shared/owner.ts';
 import { fakeEngine, type FakeEngine } from '../../fakes/engine.ts';
-import { kimiPackages, startNpmRegistry, type FakeNpmRegistry } from '../../fakes/npm-registry.ts';
+import { kimiPackages, startNpmRegistry, type FakeNpmRegistry, type FakePackage } from '../../fakes/npm-registry.ts';
 
+const MEBIBYTE = 1024 * 1024;
 const IMAGE = 'fake/construct';
 let cache: string;
 let engine: FakeEngine;
@@ -92,8 +96,109 @@ describe('the volume of an agent', () => {
     expect(await ensureAgentVolume(engine, options({ env: offline }), {})).toMatchObject({ filled: false });
   });
 
-  test('an agent that cannot be installed yet is said by name', async () => {
-    await expect(ensureAgentVolume(engine, options({ agent: 'codex' }), {})).rejects.toThrow('cannot install Codex');
+  test.each(AGENT_SLUGS)('the program that starts %s is in its volume', (agent) => {
+    const { command } = AGENTS[agent].runtime;
+    expect(command.some((part) => part.startsWith(`/jackin/agents/${agent}/`))).toBe(true);
+  });
+});
+
+describe('the volume of an agent that is a program', () => {
+  const recipe = { name: 'tool', omit: [], drop: ['share/'], platform: { x64: 'tool-linux-x64', arm64: 'tool-linux-arm64', x64Baseline: 'tool-linux-x64-baseline', strip: 'vendor/*' } };
+  const entries = [
+    { name: 'package/package.json', content: '{}' },
+    { name: 'package/vendor/x86_64/bin/tool', content: 'program', mode: 0o755 },
+    { name: 'package/vendor/x86_64/etc/settings', content: 'settings' },
+    { name: 'package/vendor/x86_64/share/songs', content: 'songs' },
+    { name: 'package/vendor/x86_64/.jackin-complete', content: 'I am whole' },
+  ];
+  const noise = [{ name: 'package/vendor/x86_64/bin/tool', content: randomBytes(4 * MEBIBYTE) }];
+  const build = (version: string, more: Partial<FakePackage> = {}): FakePackage => ({ name: 'tool-linux-x64', version, entries, ...more });
+  const tool = (version: string, named: string = version): FakePackage => ({
+    name: 'tool',
+    version,
+    files: { 'launcher.js': 'no part of the volume' },
+    dependencies: { ws: '1.x' },
+    optionalDependencies: { 'tool-linux-x64': named, 'tool-linux-x64-baseline': named },
+  });
+  const serve = async (...packages: FakePackage[]): Promise<void> => {
+    await registry.close();
+    registry = await startNpmRegistry(packages);
+  };
+  const ensure = async (more: Partial<PackageVolumeOptions> = {}, signal?: AbortSignal) =>
+    await ensurePackageVolume(engine, { ...options(), agent: 'codex', recipe, program: 'bin/tool', cpuInfo: '/nonexistent', ...more }, signal === undefined ? {} : { signal });
+  const nothingIsLeft = async (): Promise<void> => {
+    expect(await engine.listVolumes({})).toEqual([]);
+    expect(engine.containers()).toEqual([]);
+  };
+
+  test('holds the files of its build, below its root, programs executable, and nothing else', async () => {
+    await serve(build('1.0.0'), tool('1.0.0'));
+    const volume = await ensure();
+    expect(volume).toMatchObject({ version: '1.0.0', filled: true, name: expect.stringMatching(/^jackin-agent-codex-1\.0\.0-x64-[0-9a-f]{12}$/) });
+    const files = engine.volumeFiles(volume.name);
+    expect([...files].map(([name, { mode }]) => `${name} ${mode.toString(8)}`).sort()).toEqual(['.jackin-complete 644', 'bin/tool 755', 'etc/settings 644']);
+    expect(files.get('.jackin-complete')?.content.toString()).toContain('"version":"1.0.0"');
+    expect(registry.requests.filter((request) => request.endsWith('.tgz'))).toEqual(['/tool-linux-x64/-/1.0.0.tgz']);
+    expect(await ensure({ env: {} })).toEqual({ ...volume, filled: false });
+  });
+
+  test('is found again under what runs and under the release that it was pinned as', async () => {
+    await serve(build('3.1.0'), tool('1.0.0', '^3.0.0'));
+    const volume = await ensure({ version: '1.0.0' });
+    expect(volume).toMatchObject({ version: '3.1.0', filled: true });
+    await serve();
+    for (const version of ['1.0.0', '3.1.0', undefined]) expect(await ensure({ version })).toEqual({ ...volume, filled: false });
+    expect(registry.requests).toEqual([]);
+  });
+
+  test('an alias goes by the version without its suffix, pinned or not', async () => {
+    await serve(build('0.169.0-linux-x64', { name: 'tool' }), tool('0.169.0', 'npm:tool@0.169.0-linux-x64'));
+    const volume = await ensure({ version: '0.169.0' });
+    expect(volume).toMatchObject({ version: '0.169.0', name: expect.stringContaining('-codex-0.169.0-x64-') });
+    expect(await ensure({ version: '0.169.0', env: {} })).toEqual({ ...volume, filled: false });
+    expect(await ensure({ env: {} })).toEqual({ ...volume, filled: false });
+  });
+
+  test('an old processor gets a volume of its own', async () => {
+    await serve(build('1.0.0'), build('1.0.0', { name: 'tool-linux-x64-baseline' }), tool('1.0.0'));
+    const cpuInfo = path.join(cache, 'cpuinfo');
+    await writeFile(cpuInfo, 'flags\t: fpu sse2\n');
+    const usual = await ensure();
+    const baseline = await ensure({ cpuInfo });
+    expect(baseline).toMatchObject({ version: '1.0.0', filled: true });
+    expect(registry.requests.at(-1)).toBe('/tool-linux-x64-baseline/-/1.0.0.tgz');
+    expect([await ensure(), await ensure({ cpuInfo })]).toEqual([{ ...usual, filled: false }, { ...baseline, filled: false }]);
+  });
+
+  test('a pinned release without a build is refused before anything is made', async () => {
+    await serve(build('1.0.0'), tool('1.0.0'), tool('1.1.0'));
+    await expect(ensure({ version: '1.1.0' })).rejects.toMatchObject({ code: 'download.failed', message: expect.stringContaining('tool@1.1.0') });
+    expect(engine.calls).toEqual([]);
+    expect(await ensure()).toMatchObject({ version: '1.0.0' });
+  });
+
+  test.each<[string, Partial<FakePackage>, string]>([
+    ['a wrong digest', { integrity: `sha512-${Buffer.alloc(64).toString('base64')}` }, 'SHA-512'],
+    ['a tarball that ends in the middle of a file', { entries: noise, corrupt: (good) => good.subarray(0, good.length / 2) }, 'Nothing of it is used'],
+    ['a hard link', { entries: [...entries, { name: 'package/vendor/x86_64/bin/other', type: 'link', linkname: 'package/vendor/x86_64/bin/tool' }] }, 'is a link'],
+    ['a package without the program', { entries: entries.filter(({ name }) => !name.endsWith('bin/tool')) }, 'tool-linux-x64@1.0.0 has no bin/tool'],
+  ])('%s is refused and leaves nothing', async (_what, more, why) => {
+    await serve(build('1.0.0', more), tool('1.0.0'));
+    await expect(ensure()).rejects.toMatchObject({ code: 'download.failed', message: expect.stringContaining(why) });
+    await nothingIsLeft();
+  });
+
+  test.each([['a package', 100], ['a file', 2 * MEBIBYTE]])('an interruption in the middle of %s leaves nothing', async (_what, stallAfter) => {
+    await serve(build('1.0.0', { entries: noise, stallAfter }), tool('1.0.0'));
+    const abort = new AbortController();
+    const filling = ensure({}, abort.signal).catch((error: unknown) => error);
+    await expect.poll(() => registry.requests.at(-1)).toContain('.tgz');
+    expect(engine.containers()).not.toEqual([]);
+    // Long enough for what comes of the file to be on its way to the engine.
+    await delay(200);
+    abort.abort();
+    expect(await filling).toMatchObject({ code: 'interrupted' });
+    await nothingIsLeft();
   });
 });
 
