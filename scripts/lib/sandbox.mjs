@@ -62,26 +62,37 @@ export const makeNetwork = (/** @type {Sandbox} */ sandbox) => {
 };
 
 /**
- * Starts the fake server in a container of the sandbox's network, on the Node
- * that the runtime volume holds, and waits until it listens.
+ * Starts the fake Kimi server.
+ *
+ * @param {Sandbox} sandbox
+ * @param {{ image: string, runtimeVolume: string }} made
+ * @param {import('../../test/fakes/kimi-server.mjs').ServerOptions} options
+ */
+export const startKimiServer = (sandbox, made, options) => startServer(sandbox, made, 'kimi', options);
+
+/**
+ * Starts the fake server of an agent in a container of the sandbox's network, on
+ * the Node that the runtime volume holds, and waits until it listens: at
+ * `http://<agent>.demo:8080`.
  *
  * @param {Sandbox} sandbox
  * @param {{ image: string, runtimeVolume: string }} made what `jackin prewarm` has printed
- * @param {import('../../test/fakes/kimi-server.mjs').ServerOptions} options
+ * @param {string} agent
+ * @param {object} options those of `test/fakes/<agent>-server.mjs`
  */
-export const startKimiServer = async (sandbox, made, options) => {
+export const startServer = async (sandbox, made, agent, options) => {
   const engine = connectEngine();
   const dir = path.join(sandbox.dirs.temp, `server-${randomBytes(4).toString('hex')}`);
   await mkdir(dir, { mode: 0o700 });
   // A copy: the checkout may lie where an engine's user cannot read it.
-  await cp(path.join(root, 'test/fakes/kimi-server.mjs'), path.join(dir, 'kimi-server.mjs'));
+  await cp(path.join(root, 'test/fakes'), path.join(dir, 'fakes'), { recursive: true, filter: (file) => !file.endsWith('.ts') });
   await writeFile(path.join(dir, 'server.json'), JSON.stringify(options), { mode: 0o600 });
 
   const [key = '', value] = sandbox.label.split('=');
   const id = await engine.run(`${sandbox.id}-${path.basename(dir)}`, {
     Image: made.image,
     User: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
-    Entrypoint: ['/jackin/runtime/bin/node', '/fake/kimi-server.mjs'],
+    Entrypoint: ['/jackin/runtime/bin/node', `/fake/fakes/${agent}-server.mjs`],
     Cmd: ['--config', '/fake/server.json', '--listen', '0.0.0.0:8080', '--ttl', '900'],
     Labels: { [key]: value },
     HostConfig: {
@@ -89,7 +100,7 @@ export const startKimiServer = async (sandbox, made, options) => {
       CapDrop: ['ALL'],
       NetworkMode: sandbox.network,
     },
-    NetworkingConfig: { EndpointsConfig: { [sandbox.network]: { Aliases: ['kimi.demo'] } } },
+    NetworkingConfig: { EndpointsConfig: { [sandbox.network]: { Aliases: [`${agent}.demo`] } } },
   });
 
   const output = async () => {

@@ -35,8 +35,9 @@ export interface AgentPackage {
 
 /**
  * How the agent is run. In arguments, `{model}` and `{arguments}` stand for what may
- * be there of them, `{prompt}` for the text of a prompt, and `{workdir}` for the
- * directory in which it starts, as a TOML string.
+ * be there of them, `{mode}` for those of the way of logging in, `{prompt}` for the
+ * text of a prompt, and `{workdir}` for the directory in which it starts, as a TOML
+ * string.
  */
 interface AgentRuntime {
   package: AgentPackage;
@@ -44,8 +45,8 @@ interface AgentRuntime {
   command: readonly string[];
   /** Arguments of a session with a person: what answers questions of the first start, and does not decide what may be done. */
   interactive: readonly string[];
-  /** More of them, which a way of logging in needs. */
-  interactiveByMode?: Readonly<Partial<Record<AuthMode, readonly string[]>>>;
+  /** Arguments that a way of logging in needs, in the place of `{mode}`. */
+  modeArguments?: Readonly<Partial<Record<AuthMode, readonly string[]>>>;
   /** Let the agent act without asking. Left out when one of `replacedBy` is passed by hand. */
   autonomous: { args: readonly string[]; replacedBy: readonly string[]; means: string };
   /** What to tell a person about other ways to run it; empty when there is nothing to say. */
@@ -91,6 +92,8 @@ const CLAUDE_KEY_ALIAS = 'JACKIN_ANTHROPIC_API_KEY';
 /** Only the sandbox of the container counts; a trusted folder and a new version are not asked about. */
 const CODEX_SETTINGS = ['-c', 'check_for_update_on_startup=false', '-c', 'projects={{workdir}={trust_level="trusted"}}'];
 
+const CODEX_PROVIDER = '{name="OpenAI",base_url="https://api.openai.com/v1",env_key="OPENAI_API_KEY",wire_api="responses"}';
+
 export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
   claude: {
     slug: 'claude',
@@ -117,12 +120,12 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
         platform: { x64: '@anthropic-ai/claude-code-linux-x64', arm64: '@anthropic-ai/claude-code-linux-arm64' },
       },
       command: ['/jackin/agents/claude/claude'],
-      interactive: [],
-      interactiveByMode: {
-        sync: ['--settings', JSON.stringify(CLAUDE_SETTINGS)],
-        oauth_token: ['--settings', JSON.stringify(CLAUDE_SETTINGS)],
-        ignore: ['--settings', JSON.stringify(CLAUDE_SETTINGS)],
-        api_key: ['--settings', JSON.stringify({ ...CLAUDE_SETTINGS, apiKeyHelper: `printenv ${CLAUDE_KEY_ALIAS}` })],
+      interactive: ['--settings', '{mode}'],
+      modeArguments: {
+        sync: [JSON.stringify(CLAUDE_SETTINGS)],
+        oauth_token: [JSON.stringify(CLAUDE_SETTINGS)],
+        ignore: [JSON.stringify(CLAUDE_SETTINGS)],
+        api_key: [JSON.stringify({ ...CLAUDE_SETTINGS, apiKeyHelper: `printenv ${CLAUDE_KEY_ALIAS}` })],
       },
       autonomous: {
         args: ['--dangerously-skip-permissions'],
@@ -154,14 +157,12 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
         platform: { x64: '@openai/codex-linux-x64', arm64: '@openai/codex-linux-arm64', strip: 'vendor/*' },
       },
       command: ['/jackin/agents/codex/bin/codex'],
-      interactive: CODEX_SETTINGS,
-      // The key alone is enough for one prompt; with a person, Codex would ask for a login.
-      interactiveByMode: {
-        api_key: ['-c', 'model_provider="jackin"', '-c', 'model_providers.jackin={name="OpenAI",env_key="OPENAI_API_KEY",wire_api="responses"}'],
-      },
+      interactive: [...CODEX_SETTINGS, '{mode}'],
+      // By itself Codex does nothing with the variable; this provider reads it, and the key is in no file.
+      modeArguments: { api_key: ['-c', 'model_provider="jackin"', '-c', `model_providers.jackin=${CODEX_PROVIDER}`] },
       autonomous: {
         args: ['--dangerously-bypass-approvals-and-sandbox'],
-        replacedBy: ['--dangerously-bypass-approvals-and-sandbox', '--yolo', '--ask-for-approval', '-a', '--sandbox', '-s', '--full-auto'],
+        replacedBy: ['--dangerously-bypass-approvals-and-sandbox', '--ask-for-approval', '-a', '--approve-for-me', '--sandbox', '-s'],
         means: 'never asks',
       },
       approvalsHint: '`-- --ask-for-approval on-request` asks',
@@ -171,6 +172,7 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
         '--dangerously-bypass-approvals-and-sandbox',
         '--skip-git-repo-check',
         ...CODEX_SETTINGS,
+        '{mode}',
         '{model}',
         '{arguments}',
         '--',

@@ -1,5 +1,17 @@
-import { accountName, dead, isTable, judgeTerm, parseCredentialFile, positiveNumber, sha256, type Table, tableOf, textOf } from './judge.ts';
+import { accountName, dead, isTable, judgeTerm, parseCredentialFile, sha256, type Table, tableOf, textOf } from './judge.ts';
 import type { LoginVerdict } from './login-form.ts';
+
+const UNKNOWN_FORM: LoginVerdict = { state: 'unknown', refreshable: false, why: 'has a form that jackin does not know' };
+
+/** What Claude keeps in the file beside its login. */
+const OTHER_SECRETS: readonly string[] = ['mcpOAuth', 'mcpOAuthClientConfig', 'pluginSecrets'];
+
+/** Without this scope Claude counts as logged out, whatever else is there. */
+const NEEDED_SCOPE = 'user:inference';
+
+/** A moment as Claude writes it, in seconds; one in the past, zero too, is an end like any other. */
+const endOf = (milliseconds: unknown): number | undefined =>
+  typeof milliseconds === 'number' ? Math.floor(milliseconds / 1000) : undefined;
 
 /** Judges the text of `.credentials.json` the way Claude Code reads it. Never returns a token. */
 export const judgeClaude = (text: string, now: Date): LoginVerdict => {
@@ -7,17 +19,24 @@ export const judgeClaude = (text: string, now: Date): LoginVerdict => {
   if ('broken' in parsed) return parsed.broken;
   const { fields } = parsed;
   if (!Object.hasOwn(fields, 'claudeAiOauth')) {
-    const others = Object.keys(fields).filter((key) => key !== 'mcpOAuth');
-    return others.length === 0 ? dead('holds no login') : { state: 'unknown', refreshable: false, why: 'has a form that jackin does not know' };
+    return Object.keys(fields).every((key) => OTHER_SECRETS.includes(key)) ? dead('holds no login') : UNKNOWN_FORM;
   }
   const login = tableOf(fields, 'claudeAiOauth');
   if (textOf(login, 'accessToken') === undefined) return dead('holds no access token: this login was rejected or ended');
-  const milliseconds = positiveNumber(login['expiresAt']);
-  const expiresAt = milliseconds === undefined ? undefined : Math.floor(milliseconds / 1000);
-  return judgeTerm({ refreshable: textOf(login, 'refreshToken') !== undefined, expiresAt }, now);
+  const scopes = login['scopes'];
+  if (!Array.isArray(scopes) || scopes.length === 0) return dead('holds a login without scopes, which Claude Code does not take');
+  if (!scopes.includes(NEEDED_SCOPE)) return UNKNOWN_FORM;
+  // The end of the whole login, which no refresh moves.
+  const lastRefresh = endOf(login['refreshTokenExpiresAt']) ?? Number.POSITIVE_INFINITY;
+  const refreshable = textOf(login, 'refreshToken') !== undefined && lastRefresh * 1000 > now.getTime();
+  return judgeTerm({ refreshable, expiresAt: endOf(login['expiresAt']) }, now);
 };
 
-/** Keys of Claude's `.claude.json` that belong to the account; all others are settings, projects and their history. */
+/**
+ * Keys of Claude's `.claude.json` that say who it works for: the account, and the id
+ * under which the installation is known to the server. All others are settings,
+ * projects and their history.
+ */
 export const ACCOUNT_KEYS: readonly string[] = ['oauthAccount', 'userID'];
 
 /** The file's object, or undefined when it holds none. */

@@ -82,17 +82,18 @@ export const announcement = (plan: LaunchPlan): string[] => {
     `github     ${githubLine(plan)}`,
     ...(forked.length > 0 ? [`           ${forkLine(forked)}`] : []),
     ...user,
-    ...(plan.env.length === 0 ? [] : [`env        ${envSummary(plan)}`]),
     ...plan.warnings.map((warning) => `note       ${warning}`),
   ].map(oneLine);
 };
 
-const envSummary = ({ env }: LaunchPlan): string => {
+/** How many variables there are, by where their values come from; undefined when there are none. */
+export const envSummary = (kinds: readonly ('literal' | 'host' | 'op')[], what: string): string | undefined => {
   const count = (kind: string, name: string): string[] => {
-    const found = env.filter((entry) => entry.kind === kind).length;
+    const found = kinds.filter((one) => one === kind).length;
     return found === 0 ? [] : [`${found} ${name}`];
   };
-  return `${env.length} ${env.length === 1 ? 'variable' : 'variables'} (${[...count('literal', 'literal'), ...count('host', 'host'), ...count('op', 'op://')].join(', ')})`;
+  const counts = [...count('op', 'op://'), ...count('host', 'host ref'), ...count('literal', 'literal')];
+  return kinds.length === 0 ? undefined : `env        ${kinds.length} ${what} (${counts.join(', ')})`;
 };
 
 /** The plan for people, as `--dry-run` prints it. */
@@ -100,6 +101,7 @@ export const describePlan = (plan: LaunchPlan): string => {
   const mounts = plan.mounts.map(({ source, target, readonly, why }) => `  ${target}${readonly ? ' (read-only)' : ''}  from ${source}  [${why}]`);
   return [
     ...announcement(plan),
+    ...[envSummary([...plan.env, ...plan.github.env].map(({ kind }) => kind), 'variables')].filter((line) => line !== undefined),
     `command    ${plan.session.argv.join(' ')}`,
     `container  ${plan.container.name}, networks ${plan.container.networks.join(', ')}`,
     `image      ${plan.image.role ?? 'tagged by the id of the construct'} on ${plan.image.construct}`,

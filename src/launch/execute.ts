@@ -16,6 +16,7 @@ import type { LaunchPlan } from '../plan/plan.ts';
 import { asDiskError, createPrivateDir, ensureDir } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { currentOwner } from '../shared/owner.ts';
+import { envSummary } from './announce.ts';
 import { connectCapsule } from './connect-capsule.ts';
 import { launchRequest, readHandedOver, type Values } from './deliver.ts';
 import type { Deps } from './deps.ts';
@@ -36,10 +37,12 @@ export interface Executed {
 }
 
 /** Values of all variables that reach a session, read at once: one error names all that fail, and nothing is asked for in vain. */
-const readValues = async (config: ResolvedConfig, deps: Deps): Promise<Values> => {
+const readValues = async (config: ResolvedConfig, deps: Deps, ui: Ui): Promise<Values> => {
   const env = usedEntries(config);
   const github = githubEntries(config);
   const values = await readEntries([...env, ...github], deps.env, deps.signal);
+  const summary = envSummary([...env, ...github].map(({ source }) => source.kind), 'resolved');
+  if (summary !== undefined) ui.say(summary);
   const named = (entries: EnvEntry[], from: number): Values['env'] => new Map(entries.map(({ name }, index) => [name, values[from + index]!]));
   return { env: named(env, 0), github: named(github, env.length) };
 };
@@ -156,7 +159,7 @@ const takeBack = async (undo: () => Promise<void>, error: unknown): Promise<unkn
  */
 export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps): Promise<Executed> => {
   const { paths, config } = planned;
-  const values = await readValues(config, deps);
+  const values = await readValues(config, deps, ui);
   const engine = await deps.connectEngine(deps.env);
   const homeId = await ensureHomeId(paths);
   for (const container of await recoverJournal(engine, paths, homeId)) ui.say(`cleaned up ${container}: its launch had been killed`);

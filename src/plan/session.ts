@@ -47,6 +47,7 @@ const mentions = (args: string[], flags: readonly string[]): string | undefined 
 
 /** What stands for `{model}` and the like in an agent's arguments: any number of them for a whole one, a text inside one. */
 interface Values {
+  mode: readonly string[];
   model: readonly string[];
   arguments: readonly string[];
   prompt: string;
@@ -55,6 +56,7 @@ interface Values {
 
 const fillIn = (template: readonly string[], values: Values): string[] =>
   template.flatMap((part) => {
+    if (part === '{mode}') return values.mode;
     if (part === '{model}') return values.model;
     if (part === '{arguments}') return values.arguments;
     // Split and joined: what is put in may look like a pattern, or like a place to fill.
@@ -74,6 +76,7 @@ export const planSession = (
   const extra = request.agentArguments;
   const { session } = request;
   const values: Values = {
+    mode: runtime.modeArguments?.[mode] ?? [],
     model: model === undefined || mentions(extra, runtime.modelFlags) ? [] : [runtime.modelFlags[0], model],
     arguments: extra,
     prompt: session.kind === 'prompt' ? session.text : '',
@@ -85,8 +88,7 @@ export const planSession = (
   }
   const { args, replacedBy, means } = runtime.autonomous;
   const replacement = mentions(extra, replacedBy);
-  const settings = [...runtime.interactive, ...(runtime.interactiveByMode?.[mode] ?? [])];
-  const template = [...settings, ...(replacement === undefined ? args : []), '{model}', '{arguments}'];
+  const template = [...runtime.interactive, ...(replacement === undefined ? args : []), '{model}', '{arguments}'];
   const hint = runtime.approvalsHint === '' ? '' : `; ${runtime.approvalsHint}`;
   const approvals = replacement === undefined ? `${args.join(' ')}: ${means}${hint}` : `${replacement}, as asked for on the command line`;
   return { kind: session.kind, io: 'pty', argv: [...runtime.command, ...fillIn(template, values)], approvals };

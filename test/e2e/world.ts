@@ -18,6 +18,7 @@ import {
   makeSandbox,
   removeSandbox,
   startKimiServer,
+  startServer,
   writeConfig,
   writeLogin,
 } from '../../scripts/lib/sandbox.mjs';
@@ -47,6 +48,8 @@ export interface World {
   jackin(args: string[], env?: Record<string, string | undefined>): Promise<Outcome>;
   config(toml: string): Promise<void>;
   serve(options: ServerOptions): Promise<KimiServer>;
+  /** The fake server of another agent. */
+  serveAgent(agent: string, options: object): Promise<KimiServer>;
   /** `jackin load agent-smith <project> --prompt`, on the fake server's network. */
   prompt(text: string, env?: Record<string, string | undefined>): Promise<Outcome>;
   /** Names of the sandbox's containers. */
@@ -79,6 +82,13 @@ export const makeWorld = async (name: string): Promise<World> => {
     return { code, stdout, stderr };
   };
 
+  const prewarm = async (agent: string) => {
+    const { code, stdout, stderr } = await jackin(['prewarm', 'agent-smith', '--agent', agent, '--format', 'json']);
+    if (code !== 0) throw new Error(`jackin prewarm ended with ${code}: ${stderr}`);
+    const { image, volumes } = (JSON.parse(stdout) as Prewarmed).data;
+    return { image: image.tag, runtimeVolume: volumes.runtime.name };
+  };
+
   const containers = async () => {
     const id = await homeId(sandbox);
     if (!id) return [];
@@ -97,12 +107,8 @@ export const makeWorld = async (name: string): Promise<World> => {
     containers,
     stateDirs,
     config: (toml) => writeConfig(sandbox, toml.includes('[env]') ? toml : `${QUIET}\n${toml}`),
-    async serve(options) {
-      const { code, stdout, stderr } = await jackin(['prewarm', 'agent-smith', '--agent', 'kimi', '--format', 'json']);
-      if (code !== 0) throw new Error(`jackin prewarm ended with ${code}: ${stderr}`);
-      const { image, volumes } = (JSON.parse(stdout) as Prewarmed).data;
-      return startKimiServer(sandbox, { image: image.tag, runtimeVolume: volumes.runtime.name }, options);
-    },
+    serve: async (options) => startKimiServer(sandbox, await prewarm('kimi'), options),
+    serveAgent: async (agent, options) => startServer(sandbox, await prewarm(agent), agent, options),
     prompt: (words, env) =>
       jackin(
         ['load', 'agent-smith', sandbox.dirs.project, '--agent', 'kimi', '--network', sandbox.network].concat(

@@ -7,22 +7,22 @@ import path from 'node:path';
 
 const { env } = process;
 const args = process.argv.slice(2);
-const dir = env.GH_CONFIG_DIR || path.join(env.XDG_CONFIG_HOME || path.join(env.HOME, '.config'), 'gh');
+const dir = env.GH_CONFIG_DIR || path.join(env.XDG_CONFIG_HOME || path.join(env.HOME ?? '/', '.config'), 'gh');
 const files = { hosts: path.join(dir, 'hosts.yml'), config: path.join(dir, 'config.yml') };
 
-const read = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
-const say = (stream, text, code) => {
+const read = (/** @type {string} */ file) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
+const say = (/** @type {NodeJS.WriteStream} */ stream, /** @type {string} */ text, /** @type {number} */ code) => {
   stream.write(text);
   process.exitCode = code;
 };
 
 /** Text of a key of one host; good enough for the files of the tests. */
-const setting = (host, key) => {
+const setting = (/** @type {string} */ host, /** @type {string} */ key) => {
   const block = read(files.hosts).split(/^(?=\S)/m).find((part) => part.startsWith(`${host}:`)) ?? '';
   return new RegExp(`^    ${key}: (.*)$`, 'm').exec(block)?.[1];
 };
 
-const tokenFor = (host) =>
+const tokenFor = (/** @type {string} */ host) =>
   host === 'github.com'
     ? env.GH_TOKEN || env.GITHUB_TOKEN || setting(host, 'oauth_token') || env.FAKE_GH_KEYRING
     : (host === env.GH_HOST && env.GH_ENTERPRISE_TOKEN) || setting(host, 'oauth_token');
@@ -35,7 +35,7 @@ const convert = () => {
 };
 
 const token = () => {
-  const found = tokenFor(args[args.indexOf('--hostname') + 1]);
+  const found = tokenFor(args[args.indexOf('--hostname') + 1] ?? '');
   if (env.FAKE_GH === 'leak') return say(process.stderr, `cannot use ${found}\n`, 1);
   return found ? say(process.stdout, `${found}\n`, 0) : say(process.stderr, 'no oauth token found for github.com\n', 1);
 };

@@ -6,9 +6,9 @@ import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const { env } = process;
-const reference = process.argv.at(-1);
-const log = (text) => env.FAKE_OP_LOG && appendFileSync(env.FAKE_OP_LOG, `${text}\n`);
-const fail = (why) => {
+const reference = process.argv.at(-1) ?? '';
+const log = (/** @type {string} */ text) => env.FAKE_OP_LOG && appendFileSync(env.FAKE_OP_LOG, `${text}\n`);
+const fail = (/** @type {string} */ why) => {
   process.stderr.write(`[ERROR] 2024/05/06 07:08:09 ${why}\n`);
   process.exitCode = 1;
 };
