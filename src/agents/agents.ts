@@ -202,7 +202,7 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
       interactive: [],
       autonomous: { args: ['--dangerously-allow-all'], replacedBy: ['--dangerously-allow-all'], means: 'never asks' },
       approvalsHint: '',
-      modelFlags: ['--model'],
+      modelFlags: ['--mode', '-m'],
       oneShot: ['--dangerously-allow-all', '{model}', '{arguments}', '--execute={prompt}'],
       oneShotNeedsLogin: true,
       env: { AMP_SKIP_UPDATE_CHECK: '1' },
