@@ -89,8 +89,15 @@ const KIMI_ENTRY = '/jackin/agents/kimi/node_modules/@moonshot-ai/kimi-code/dist
 const CLAUDE_SETTINGS = { skipDangerousModePermissionPrompt: true };
 const CLAUDE_KEY_ALIAS = 'JACKIN_ANTHROPIC_API_KEY';
 
-/** Only the sandbox of the container counts; a trusted folder and a new version are not asked about. */
-const CODEX_SETTINGS = ['-c', 'check_for_update_on_startup=false', '-c', 'projects={{workdir}={trust_level="trusted"}}'];
+/**
+ * A trusted folder and a new version are not asked about. A snapshot of the shell would
+ * write every variable of the session into a file, keys among them.
+ */
+const CODEX_SETTINGS = [
+  ...['-c', 'check_for_update_on_startup=false'],
+  ...['-c', 'projects={{workdir}={trust_level="trusted"}}'],
+  ...['-c', 'features.shell_snapshot=false'],
+];
 
 const CODEX_PROVIDER = '{name="OpenAI",base_url="https://api.openai.com/v1",env_key="OPENAI_API_KEY",wire_api="responses"}';
 

@@ -6,13 +6,17 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { execa } from 'execa';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fingerprint } from '../fakes/kimi-server.mjs';
 import { findSecrets } from './find-secrets.ts';
+import { openTerminal } from './terminal.ts';
 import { CREDENTIAL_PLACES, isInFilesystem, makeWorld, treeHash, watchCommandLines } from './world.ts';
 import type { World } from './world.ts';
 
 const NOWHERE = /^$/;
+const SLOWLY = { timeout: 60_000, interval: 100 };
 
 let world: World;
 
@@ -38,6 +42,8 @@ interface Case {
   keyVariable: string;
   /** Leads the program to the fake server. */
   env: Record<string, string>;
+  /** What its screen shows when it waits for the first words of a person. */
+  ready: RegExp;
   /** The same, as arguments of the agent, by mode. */
   args?: Record<'sync' | 'api_key', string[]>;
 }
@@ -54,6 +60,7 @@ const CASES: Case[] = [
       const claudeAiOauth = { accessToken, refreshToken, expiresAt: Date.now() + HOUR, scopes: ['user:inference', 'user:profile'], subscriptionType: 'max' };
       return { text: JSON.stringify({ claudeAiOauth }), secrets: [accessToken, refreshToken] };
     },
+    ready: /bypass permissions on/,
     keyVariable: 'ANTHROPIC_API_KEY',
     env: { ANTHROPIC_BASE_URL: URL_OF('claude'), CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', CLAUDE_CODE_MAX_RETRIES: '1' },
   },
@@ -67,6 +74,7 @@ const CASES: Case[] = [
       const text = JSON.stringify({ OPENAI_API_KEY: null, tokens: { id_token, access_token, refresh_token, account_id: 'fake-account' }, last_refresh: new Date().toISOString() });
       return { text, secrets: [access_token, refresh_token] };
     },
+    ready: /Ask Codex to do anything/,
     keyVariable: 'OPENAI_API_KEY',
     env: {},
     args: {
@@ -86,6 +94,7 @@ const CASES: Case[] = [
       const key = secret('key');
       return { text: JSON.stringify({ [`apiKey@${URL_OF('amp')}`]: key }), secrets: [key] };
     },
+    ready: /╰─/,
     keyVariable: 'AMP_API_KEY',
     env: { AMP_URL: URL_OF('amp') },
   },
@@ -96,9 +105,13 @@ const CASES: Case[] = [
       const key = secret('key');
       return { text: JSON.stringify({ opencode: { type: 'api', key } }), secrets: [key] };
     },
+    ready: /Ask anything/,
     keyVariable: 'OPENCODE_API_KEY',
     env: {
-      OPENCODE_CONFIG_CONTENT: JSON.stringify({ provider: { opencode: { options: { baseURL: `${URL_OF('opencode')}/zen/v1` } } } }),
+      OPENCODE_CONFIG_CONTENT: JSON.stringify({
+        // A prompt goes to the one, a session in a terminal to the other.
+        provider: Object.fromEntries(['opencode', 'opencode-go'].map((name) => [name, { options: { baseURL: `${URL_OF('opencode')}/zen/v1` } }])),
+      }),
       OPENCODE_DISABLE_MODELS_FETCH: '1',
     },
   },
@@ -121,7 +134,7 @@ const leaks = async (secrets: string[], exempt: RegExp) => {
   return findSecrets(await world.traces(), secrets, exempt);
 };
 
-describe.each(CASES)('$agent', ({ agent, file, login, keyVariable, env, args }) => {
+describe.each(CASES)('$agent', ({ agent, file, login, ready, keyVariable, env, args }) => {
   test('takes the login of the host to the server, and leaves no trace of it', async () => {
     const { text, secrets } = login();
     const place = path.join(world.sandbox.dirs.userHome, file);
@@ -163,5 +176,28 @@ describe.each(CASES)('$agent', ({ agent, file, login, keyVariable, env, args }) 
     expect(await leaks([key], NOWHERE)).toEqual([]);
     expect(findSecrets(commandLines, [key], NOWHERE)).toEqual([]);
     expect(stdout + stderr).not.toContain(key);
+  });
+
+  test('asks nothing at its first start in a repository, and answers a person', async () => {
+    const key = secret('key');
+    await world.config(configWith({ ...env, [keyVariable]: `$${keyVariable}` }, `[${agent}]\nauth_forward = "api_key"`));
+    await world.serveAgent(agent, { apiKeys: [key] });
+    const { cli, dirs, env: host, network } = world.sandbox;
+    await execa('git', ['init', '--quiet', dirs.project]);
+    const argv = ['load', 'agent-smith', dirs.project, '--agent', agent, '--network', network, '--', ...(args?.api_key ?? [])];
+    const terminal = openTerminal(process.execPath, [cli, ...argv], { cwd: dirs.project, env: { ...host, [keyVariable]: key } });
+    try {
+      await expect.poll(() => terminal.screen(), SLOWLY).toMatch(ready);
+      // Some take what comes at once for a paste, others are not listening yet.
+      await setTimeout(1500);
+      terminal.type('can you see me');
+      await expect.poll(() => terminal.screen(), SLOWLY).toContain('can you see me');
+      await setTimeout(500);
+      terminal.type('\r');
+      await expect.poll(() => terminal.screen(), SLOWLY).toContain(`fake ${agent} heard: `);
+      expect(await leaks([key], NOWHERE)).toEqual([]);
+    } finally {
+      terminal.close();
+    }
   });
 });
