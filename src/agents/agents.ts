@@ -93,11 +93,7 @@ const CLAUDE_KEY_ALIAS = 'JACKIN_ANTHROPIC_API_KEY';
  * A trusted folder and a new version are not asked about. A snapshot of the shell would
  * write every variable of the session into a file, keys among them.
  */
-const CODEX_SETTINGS = [
-  ...['-c', 'check_for_update_on_startup=false'],
-  ...['-c', 'projects={{workdir}={trust_level="trusted"}}'],
-  ...['-c', 'features.shell_snapshot=false'],
-];
+const CODEX_SETTINGS = ['check_for_update_on_startup=false', 'projects={{workdir}={trust_level="trusted"}}', 'features.shell_snapshot=false'].flatMap((setting) => ['-c', setting]);
 
 const CODEX_PROVIDER = '{name="OpenAI",base_url="https://api.openai.com/v1",env_key="OPENAI_API_KEY",wire_api="responses"}';
 
@@ -169,7 +165,7 @@ export const AGENTS: Readonly<Record<AgentSlug, Agent>> = {
       modeArguments: { api_key: ['-c', 'model_provider="jackin"', '-c', `model_providers.jackin=${CODEX_PROVIDER}`] },
       autonomous: {
         args: ['--dangerously-bypass-approvals-and-sandbox'],
-        replacedBy: ['--dangerously-bypass-approvals-and-sandbox', '--ask-for-approval', '-a', '--approve-for-me', '--sandbox', '-s'],
+        replacedBy: ['--dangerously-bypass-approvals-and-sandbox', '--yolo', '--ask-for-approval', '-a', '--approve-for-me', '--sandbox', '-s'],
         means: 'never asks',
       },
       approvalsHint: '`-- --ask-for-approval on-request` asks',

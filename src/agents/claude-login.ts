@@ -90,4 +90,4 @@ export const withoutAccount = (existing: string): string => {
 
 /** Where macOS keeps the text of `.credentials.json`; a directory that is named (absolute) has an item of its own. */
 export const claudeKeychainService = (dir: string | undefined): string =>
-  `Claude Code-credentials${dir === undefined ? '' : `-${sha256(dir).slice(0, 8)}`}`;
+  `Claude Code-credentials${dir === undefined ? '' : `-${sha256(dir.normalize('NFC')).slice(0, 8)}`}`;

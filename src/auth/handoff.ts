@@ -111,12 +111,8 @@ const removeLeftovers = async (dir: string, current: number | undefined, fs: FsL
 const readGeneration = async (dir: string, fs: FsLayer): Promise<Content | undefined> => {
   const names = await unlessMissing(fs.readdir(dir));
   if (names === undefined) return undefined;
-  const content: Content = new Map();
-  for (const name of names) {
-    const { files } = await readTree(path.join(dir, name), { wanted: () => true, owner: 'anyone' });
-    for (const [file, bytes] of files) content.set(`${name}/${file}`, bytes);
-  }
-  return content;
+  const trees = await Promise.all(names.map((name) => readTree(path.join(dir, name), { wanted: () => true, owner: 'anyone', still: true })));
+  return new Map(names.flatMap((name, index) => [...trees[index]!.files].map(([file, bytes]): [string, Buffer] => [`${name}/${file}`, bytes])));
 };
 
 const applyChanges = (old: Content, changes: readonly HandoffChange[]): Content => {
@@ -151,15 +147,22 @@ const tighten = async (root: string, content: Content, fs: FsLayer): Promise<voi
   for (const file of content.keys()) await fs.chmod(path.join(root, file), 0o600);
 };
 
+/** Waits to the end of each, so that nothing is still being written when an error is dealt with. */
+const allOf = async (calls: readonly Promise<void>[]): Promise<void> => {
+  const failed = (await Promise.allSettled(calls)).find((result) => result.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+};
+
 /** Writes a generation that nothing points to yet; an error takes it away again. */
 const writeGeneration = async (dir: string, generation: string, content: Content, options: Options): Promise<void> => {
   const root = path.join(dir, generation);
   try {
     const dirs = directoriesOf(content);
     await createPrivateDir(root, options);
-    for (const sub of dirs) await createPrivateDir(path.join(root, sub), options);
-    for (const [file, bytes] of content) await createPrivateFile(path.join(root, file), bytes, options);
-    for (const sub of ['', ...dirs]) await syncDirectory(path.join(root, sub), options.fs);
+    for (const level of byDepth(dirs)) await allOf(level.map((sub) => createPrivateDir(path.join(root, sub), options)));
+    // Nothing points here yet, so the order is free; a disk flushes many at once in the time of one.
+    await allOf([...content].map(([file, bytes]) => createPrivateFile(path.join(root, file), bytes, options)));
+    await allOf(['', ...dirs].map((sub) => syncDirectory(path.join(root, sub), options.fs)));
     await syncDirectory(dir, options.fs);
   } catch (error) {
     await options.fs.rm(root, { recursive: true, force: true }).catch(() => undefined);
@@ -169,6 +172,13 @@ const writeGeneration = async (dir: string, generation: string, content: Content
 
 /** Directories that the content needs, parents first. */
 const directoriesOf = (content: Content): string[] => [...new Set([...content.keys()].flatMap(parentsOf))].sort();
+
+/** Directories of one depth together, the topmost first. */
+const byDepth = (dirs: readonly string[]): string[][] => {
+  const levels: string[][] = [];
+  for (const dir of dirs) (levels[dir.split('/').length - 1] ??= []).push(dir);
+  return levels;
+};
 
 /** `a/b/c` → `a`, `a/b`. */
 const parentsOf = (file: string): string[] => {
