@@ -117,8 +117,11 @@ const CASES: Case[] = [
   },
 ];
 
-const configWith = (env: Record<string, string>, more = ''): string =>
-  `${more}\n[env]\n${Object.entries(env).map(([name, value]) => `${name} = ${JSON.stringify(value)}`).join('\n')}\n`;
+/** What an agent asks of its vendor besides goes to the fake server as well, which is no proxy and refuses. */
+const nowhereElse = (agent: string): Record<string, string> => ({ HTTPS_PROXY: URL_OF(agent), NO_PROXY: `${agent}.demo` });
+
+const configWith = (agent: string, env: Record<string, string>, more = ''): string =>
+  `${more}\n[env]\n${Object.entries({ ...env, ...nowhereElse(agent) }).map(([name, value]) => `${name} = ${JSON.stringify(value)}`).join('\n')}\n`;
 
 const prompt = (agent: string, words: string, args: string[] = [], env?: Record<string, string>) =>
   world.jackin(
@@ -140,7 +143,7 @@ describe.each(CASES)('$agent', ({ agent, file, login, ready, keyVariable, env, a
     const place = path.join(world.sandbox.dirs.userHome, file);
     await mkdir(path.dirname(place), { recursive: true, mode: 0o700 });
     await writeFile(place, text, { mode: 0o600 });
-    await world.config(configWith(env));
+    await world.config(configWith(agent, env));
     const server = await world.serveAgent(agent, { apiKeys: [secrets[0]] });
     const before = await treeHash(path.dirname(place));
     const stopWatching = watchCommandLines();
@@ -163,7 +166,7 @@ describe.each(CASES)('$agent', ({ agent, file, login, ready, keyVariable, env, a
 
   test('works with a key alone, which is in no file', async () => {
     const key = secret('key');
-    await world.config(configWith({ ...env, [keyVariable]: `$${keyVariable}` }, `[${agent}]\nauth_forward = "api_key"`));
+    await world.config(configWith(agent, { ...env, [keyVariable]: `$${keyVariable}` }, `[${agent}]\nauth_forward = "api_key"`));
     const server = await world.serveAgent(agent, { apiKeys: [key] });
     const stopWatching = watchCommandLines();
 
@@ -180,7 +183,7 @@ describe.each(CASES)('$agent', ({ agent, file, login, ready, keyVariable, env, a
 
   test('asks nothing at its first start in a repository, and answers a person', async () => {
     const key = secret('key');
-    await world.config(configWith({ ...env, [keyVariable]: `$${keyVariable}` }, `[${agent}]\nauth_forward = "api_key"`));
+    await world.config(configWith(agent, { ...env, [keyVariable]: `$${keyVariable}` }, `[${agent}]\nauth_forward = "api_key"`));
     await world.serveAgent(agent, { apiKeys: [key] });
     const { cli, dirs, env: host, network } = world.sandbox;
     await execa('git', ['init', '--quiet', dirs.project]);
