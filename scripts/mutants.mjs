@@ -10,6 +10,11 @@ import path from 'node:path';
 import process from 'node:process';
 import { bin, root } from './lib/setup.mjs';
 
+if (process.argv.includes('--help')) {
+  console.log('npm run mutants [-- name…]   run all, or those whose file name contains a name or begins with a number\nnpm run mutants -- --check   only see that every patch still applies');
+  process.exit(0);
+}
+
 const patches = path.join(root, 'test/mutants');
 const COPIED = [
   'src', 'test', 'roles', 'construct', 'schemas', 'scripts', 'package.json', 'tsconfig.json', 'vitest.config.ts',

@@ -12,7 +12,7 @@ const validity = (login: NonNullable<PlannedAuth['login']>): string => {
   return login.state === 'live' ? `, access until ${clock(login.expires_at)}` : `, access ended ${clock(login.expires_at)}`;
 };
 
-const loginSentence = (auth: PlannedAuth): string => {
+const loginSentence = (auth: PlannedAuth, launched: boolean): string => {
   const { agent, login } = auth;
   if (login === null) throw new Error('a login that is copied was looked at');
   const decided = login.from === 'default' ? '' : `, set by ${describeOrigin(auth.source_dir_decided_by as Origin)}`;
@@ -26,15 +26,15 @@ const loginSentence = (auth: PlannedAuth): string => {
     case 'unknown':
       return `${found}, in a form that jackin does not know: passed on as it is.`;
     default:
-      return `${login.why} It starts logged out: run \`${AGENTS[agent as AgentSlug].loginCommand}\` on the host, then load again.`;
+      return !launched ? login.why : `${login.why} It starts logged out: run \`${AGENTS[agent as AgentSlug].loginCommand}\` on the host, then load again.`;
   }
 };
 
-const authLine = (auth: PlannedAuth): string => {
+const authLine = (auth: PlannedAuth, launched = false): string => {
   const who = `${auth.agent}: ${auth.mode}, by ${describeOrigin(auth.decided_by as Origin)}.`;
   switch (auth.mode) {
     case 'sync':
-      return `${who} ${loginSentence(auth)}`;
+      return `${who} ${loginSentence(auth, launched)}`;
     case 'ignore':
       return `${who} Nothing is forwarded.`;
     default: {
@@ -77,7 +77,7 @@ export const announcement = (plan: LaunchPlan): string[] => {
   return [
     `role       ${role.name} (${role.key}, ${role.source.kind}) in ${place}`,
     `agent      ${AGENTS[agent.slug as AgentSlug].name}${model}; approvals: ${session.approvals}`,
-    `login      ${authLine(auth)}`,
+    `login      ${authLine(auth, true)}`,
     ...plan.auth.filter((other) => other !== auth).map((other) => `           ${authLine(other)}`),
     `github     ${githubLine(plan)}`,
     ...(forked.length > 0 ? [`           ${forkLine(forked)}`] : []),

@@ -65,7 +65,10 @@ describe('eject', () => {
   it('takes a role, an id or a container name', async () => {
     for (const pick of [(name: string) => name, () => '1aaaaaaa', () => 'agent-smith']) {
       const name = await addInstance({ id: '1aaaaaaa' });
+      const other = await addInstance({ id: '9zzzzzzz', role: 'another-role' });
       expect((await sandbox.run(['eject', pick(name)], { engine })).code).toBe(0);
+      expect((await engine.listContainers({})).map((container) => container.name)).toEqual([other]);
+      expect((await sandbox.run(['eject', other], { engine })).code).toBe(0);
     }
   });
 

@@ -80,7 +80,13 @@ test('the size of the terminal reaches Kimi, at the start and when it changes', 
 });
 
 test('hardline to something that does not run says so and leaves the terminal alone', async () => {
-  const terminal = jackin('hardline', 'no-such-instance');
-  expect(await terminal.ended).toBe(7);
+  const { cli, dirs, env } = world.sandbox;
+  const script = `${process.execPath} ${cli} hardline no-such-instance; echo "code $?"; stty -a`;
+  const terminal = openTerminal('sh', ['-c', script], { cwd: dirs.project, env });
+  open.push(terminal);
+  expect(await terminal.ended).toBe(0);
   expect(terminal.screen()).toContain('no-such-instance');
+  expect(terminal.screen()).toContain('code 7');
+  expect(terminal.screen()).toMatch(/[^-]icanon/);
+  expect(terminal.screen()).toMatch(/[^-]echo\b/);
 });
