@@ -1,7 +1,7 @@
 import type { KeyPath, TomlDocument } from './document.ts';
 import type { ConfigFiles } from './files.ts';
 
-export type Layer = 'command line' | 'workspace × role' | 'workspace' | 'role' | 'global' | 'directory' | 'default';
+export type Layer = 'command line' | 'workspace × role' | 'workspace' | 'role' | 'role manifest' | 'global' | 'directory' | 'default';
 
 /** Who decided a value. File and line are there when a file did. */
 export interface Origin {

@@ -40,6 +40,17 @@ export const resolveEnvTables = (layers: LayerView[]): EnvEntry[] => {
   return [...env.values()].sort((a, b) => a.name.localeCompare(b.name));
 };
 
+/** Variables of a role's manifest under those of the operator, who decides over each of them. */
+export const overRoleEnv = (operator: EnvEntry[], role: EnvEntry[]): EnvEntry[] => {
+  const own = new Map(role.map((entry) => [entry.name, entry]));
+  const decided = operator.map((entry) => {
+    const under = own.get(entry.name);
+    return under === undefined ? entry : { ...entry, beaten: [...entry.beaten, under.origin] };
+  });
+  const names = new Set(operator.map(({ name }) => name));
+  return [...decided, ...role.filter(({ name }) => !names.has(name))].sort((a, b) => a.name.localeCompare(b.name));
+};
+
 /** The four tables of operator variables, in the order in which they win over each other. */
 export const envLayers = (files: ConfigFiles, role: string): LayerView[] => [
   { layer: 'global', document: files.global?.document, prefix: ['env'] },

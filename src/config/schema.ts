@@ -101,7 +101,8 @@ const agentBlocks = Object.fromEntries(AGENT_SLUGS.map((slug) => [slug, agentBlo
   ReturnType<typeof agentBlock>
 >;
 
-const envName = z.string().superRefine((name, context) => {
+/** Name of a variable that others than jackin may set. */
+export const envName = z.string().superRefine((name, context) => {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,255}$/.test(name)) {
     context.addIssue({ code: 'custom', message: 'not a name for an environment variable' });
   } else if (isReservedEnv(name)) {

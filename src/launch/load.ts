@@ -1,5 +1,6 @@
 import { type Terminal } from '../docker/terminal.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
+import { overRoleEnv } from '../config/resolve-env.ts';
 import { type ResolvedConfig, resolveConfig, resolveRole } from '../config/resolve.ts';
 import type { AgentSlug } from '../agents/agents.ts';
 import { loggedInAgents } from '../plan/auth.ts';
@@ -57,13 +58,14 @@ export const planLoad = async (request: LoadRequest, deps: Deps, choose?: Choose
   const paths = locatePaths(deps);
   const place = await findPlace(request.target, paths, deps, choose, loadExample(request.role));
   const role = await findRole(await chooseRole(request, place, deps), deps.packageRoot);
-  const config = resolveConfig(place.files, {
+  const resolved = resolveConfig(place.files, {
     role: role.key,
     workspace: place.workspace,
     directory: place.directory,
     mounts: request.mounts,
     home: deps.home,
   });
+  const config = { ...resolved, env: overRoleEnv(resolved.env, role.env) };
   const facts = await gatherFacts(deps, paths, config, role);
   const asked = await askForAgent(request, config, facts, choose);
   return { plan: buildPlan(asked, config, facts), config, paths };

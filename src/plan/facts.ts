@@ -1,4 +1,5 @@
 import type { AgentSlug } from '../agents/agents.ts';
+import type { EnvEntry } from '../config/resolve-env.ts';
 import type { LoginFacts, LoginState } from '../agents/login-facts.ts';
 
 /** What the plan must know of the world: looked at once, before it. Never the engine, never a secret. */
@@ -43,6 +44,8 @@ export interface RoleFacts {
   manifestFile: string;
   agents: AgentSlug[];
   models: Partial<Record<AgentSlug, string>>;
+  /** Variables of its manifest. */
+  env: EnvEntry[];
 }
 
 export interface MountFacts {

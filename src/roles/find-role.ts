@@ -76,6 +76,7 @@ const readRole = async (key: string, source: RoleFacts['source']): Promise<RoleF
     manifestFile,
     agents: manifest.agents,
     models: manifest.models,
+    env: manifest.env,
   };
 };
 

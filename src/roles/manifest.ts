@@ -1,7 +1,10 @@
 import * as z from 'zod';
-import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
+import { AGENT_SLUGS, AGENTS, type AgentSlug } from '../agents/agents.ts';
 import { isProblem, parseDocument } from '../config/document.ts';
+import { originOf } from '../config/layers.ts';
 import { configError } from '../config/problems.ts';
+import type { EnvEntry } from '../config/resolve-env.ts';
+import { envName } from '../config/schema.ts';
 import { validateDocument } from '../config/validate.ts';
 
 const MANIFEST_VERSIONS = ['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4', 'v1alpha5', 'v1alpha6'];
@@ -17,6 +20,15 @@ const agentTable = z
   .optional()
   .describe('The role supports this agent.');
 
+/** A role never says how somebody is logged in: keys are the operator's. */
+const KEYS = new Set(['GH_TOKEN', 'GITHUB_TOKEN', ...Object.values(AGENTS).flatMap(({ keys }) => Object.values(keys))]);
+
+const variableName = envName.refine((name) => !KEYS.has(name), { error: 'a role cannot set a key: keys come from the operator' });
+
+const variable = z.strictObject({
+  default: z.string().meta({ description: 'Value, where no layer of the operator’s sets the variable. It is taken as it stands.' }),
+});
+
 /** What a role says of itself. A role can never say how logins are forwarded. */
 export const ManifestSchema = z
   .strictObject({
@@ -31,6 +43,10 @@ export const ManifestSchema = z
       .min(1)
       .optional()
       .meta({ description: 'Agents that the role supports.', otherwise: 'Claude alone', refused: 'an agent without its table' }),
+    env: z
+      .record(variableName, variable)
+      .optional()
+      .meta({ description: 'Variables that the role needs.', refused: 'names that jackin sets itself, and those of keys' }),
     ...(Object.fromEntries(AGENT_SLUGS.map((slug) => [slug, agentTable])) as Record<AgentSlug, typeof agentTable>),
   })
   .superRefine((manifest, context) => {
@@ -46,6 +62,8 @@ export interface Manifest {
   dockerfile: string;
   agents: AgentSlug[];
   models: Partial<Record<AgentSlug, string>>;
+  /** Its variables; the operator's go before them. */
+  env: EnvEntry[];
 }
 
 /** Parses and checks a `jackin.role.toml`. Problems are told as those of the configuration are. */
@@ -62,5 +80,9 @@ export const parseManifest = (file: string, text: string): Manifest => {
     const wanted = value[slug]?.model;
     if (wanted !== undefined) models[slug] = wanted;
   }
-  return { name: value.identity?.name, dockerfile: value.dockerfile, agents, models };
+  const env = Object.entries(value.env ?? {}).map(([name, { default: literal }]): EnvEntry => {
+    const origin = originOf('role manifest', document, ['env', name, 'default']);
+    return { name, source: { kind: 'literal', value: literal }, origin, beaten: [] };
+  });
+  return { name: value.identity?.name, dockerfile: value.dockerfile, agents, models, env };
 };

@@ -131,4 +131,17 @@ describe('variables of the operator', () => {
     expect(capsule.launches[0]!.session.env).toMatchObject({ A: 'fake\nvalue', B: 'b', C: 'plain' });
     expect(findSecrets(new Map(Object.entries(await contentOf(sandbox.jackinHome))), ['fake\nvalue'], /^$/)).toEqual([]);
   });
+
+  it('go before those of the role, which are there otherwise', async () => {
+    const folder = path.join(sandbox.root, 'my-role');
+    await mkdir(folder);
+    await writeFile(path.join(folder, 'Dockerfile'), 'FROM projectjackin/construct:trixie\n');
+    const manifest = 'version = "v1alpha6"\ndockerfile = "Dockerfile"\nagents = ["kimi"]\n[kimi]\n[env.REGION]\ndefault = "role"\n[env.LEVEL]\ndefault = "role"\n';
+    await writeFile(path.join(folder, 'jackin.role.toml'), manifest);
+    await writeFile(path.join(sandbox.config, 'config.toml'), 'version = "v1alpha6"\n[env]\nREGION = "operator"\n');
+    const { env, deps } = installation({ PATH: '/usr/bin:/bin' });
+    const { code } = await sandbox.run(['load', folder, '--prompt', 'hi'], { ...(env && { env }), engine, ...(deps && { deps }) });
+    expect(code).toBe(0);
+    expect(capsule.launches[0]!.session.env).toMatchObject({ REGION: 'operator', LEVEL: 'role' });
+  });
 });

@@ -12,6 +12,7 @@ const role = (changes: Partial<RoleFacts>): World['facts'] => ({
     manifestFile: '/pkg/jackin.role.toml',
     agents: ['kimi'],
     models: {},
+      env: [],
     ...changes,
   },
 });

@@ -78,6 +78,7 @@ export const planOf = (world: World = {}): LaunchPlan => {
       manifestFile: '/pkg/roles/agent-smith/jackin.role.toml',
       agents: [...AGENT_SLUGS],
       models: {},
+      env: [],
     },
     logins: { kimi: LOGIN },
     hostEnv: {},

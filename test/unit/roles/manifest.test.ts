@@ -10,7 +10,19 @@ describe('jackin.role.toml', () => {
       dockerfile: 'Dockerfile',
       agents: ['kimi', 'codex'],
       models: { kimi: 'kimi-k2' },
+      env: [],
     });
+  });
+
+  it('says which variables the role needs, and where', () => {
+    const [entry, ...more] = parse('[claude]\n[env.REGION]\ndefault = "$NOT_EXPANDED"\n').env;
+    expect(entry).toEqual({
+      name: 'REGION',
+      source: { kind: 'literal', value: '$NOT_EXPANDED' },
+      origin: { layer: 'role manifest', file: '/role/jackin.role.toml', line: 5 },
+      beaten: [],
+    });
+    expect(more).toEqual([]);
   });
 
   it('is for Claude alone without a list', () => {
@@ -25,6 +37,10 @@ describe('jackin.role.toml', () => {
     ['an unknown key', 'dockerfle = "x"\n', /unknown key "dockerfle"; did you mean "dockerfile"/],
     ['auth', 'agents = ["kimi"]\n[kimi]\nauth_forward = "ignore"\n', /unknown key "auth_forward" in \[kimi\]/],
     ['github', '[claude]\n[github]\n', /unknown key "github"/],
+    ['a key of an agent', '[claude]\n[env.KIMI_API_KEY]\ndefault = "x"\n', /jackin\.role\.toml:4[\s\S]*keys come from the operator/],
+    ['a token for GitHub', '[claude]\n[env.GH_TOKEN]\ndefault = "x"\n', /keys come from the operator/],
+    ['a name that jackin sets', '[claude]\n[env.JACKIN_ROLE]\ndefault = "x"\n', /JACKIN_ROLE is reserved/],
+    ['a variable without a value', '[claude]\n[env.X]\n', /env\.X\.default/],
     ['a model that is a flag', 'agents = ["kimi"]\n[kimi]\nmodel = "--auto"\n', /expected a model name/],
     ['an agent that there is not', 'agents = ["grok"]\n', /expected one of "claude"/],
   ])('refuses %s', (_what, text, message) => {
