@@ -8,18 +8,13 @@
 // Keys come in through the file (0600) or stdin, never argv. Node built-ins only:
 // the tests run this very file inside a container.
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { fingerprint, runFakeServer } from './run-server.mjs';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 const OWNER = 'user_fake';
-
-/** First 12 hex digits of SHA-256: enough to compare, useless to an eavesdropper. */
-export const fingerprint = (/** @type {string} */ secret) =>
-  createHash('sha256').update(secret).digest('hex').slice(0, 12);
 
 /** What is wrong with a request; the answer it gets and the word that is recorded. */
 class Refusal extends Error {
@@ -252,35 +247,4 @@ export const createAmpServer = (options) => {
   return server;
 };
 
-const readConfig = (/** @type {string | undefined} */ file) => {
-  if (file === undefined) return {};
-  if (file === '-') return JSON.parse(readFileSync(0, 'utf8'));
-  if (statSync(file).mode & 0o077) throw new Error(`${file} holds keys and can be read by others; it must be 0600`);
-  return JSON.parse(readFileSync(file, 'utf8'));
-};
-
-const main = () => {
-  const { values } = parseArgs({
-    options: {
-      config: { type: 'string' },
-      listen: { type: 'string', default: '127.0.0.1:0' },
-      ttl: { type: 'string', default: '900' },
-    },
-  });
-  const print = (/** @type {unknown} */ value) => process.stdout.write(`${JSON.stringify(value)}\n`);
-  const server = createAmpServer({ ...readConfig(values.config), record: print });
-  // Sockets that are open would keep the program, and nobody has a use for them.
-  const stop = () => process.exit(0);
-  setTimeout(stop, Number(values.ttl) * 1000);
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-
-  const [, address, port] = /^(.*):(\d+)$/.exec(values.listen) ?? [];
-  if (!address) throw new Error(`--listen takes ADDRESS:PORT, not ${values.listen}`);
-  server.listen(Number(port), address, () => {
-    const bound = /** @type {import('node:net').AddressInfo} */ (server.address());
-    print({ listening: `http://${bound.address}:${bound.port}` });
-  });
-};
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) main();
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) runFakeServer(createAmpServer);

@@ -1,9 +1,10 @@
 // Anthropic's API as Claude Code asks it, as far as one message needs it. Claude
-// finds it through ANTHROPIC_BASE_URL. How it is run: see fake-server.mjs.
+// finds it through ANTHROPIC_BASE_URL. How it is run: see run-server.mjs.
 import { randomBytes } from 'node:crypto';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { createFakeServer, promptOf, readJson, Refusal, runFakeServer } from './fake-server.mjs';
+import { createFakeServer, promptOf, readJson, Refusal } from './fake-server.mjs';
+import { runFakeServer } from './run-server.mjs';
 
 const answer = (/** @type {import('./fake-server.mjs').Call} */ call) => {
   if (!call.headers['anthropic-version']) throw new Refusal(400, 'invalid_request_error', 'no anthropic-version header');

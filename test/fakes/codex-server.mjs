@@ -1,10 +1,11 @@
 // OpenAI's API as Codex asks it, as far as one answer needs it: under /v1 with a
 // key, under /backend-api with a ChatGPT login. Codex finds it through a model
-// provider of its configuration. How it is run: see fake-server.mjs.
+// provider of its configuration. How it is run: see run-server.mjs.
 import { randomBytes } from 'node:crypto';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { createFakeServer, promptOf, readJson, Refusal, runFakeServer } from './fake-server.mjs';
+import { createFakeServer, promptOf, readJson, Refusal } from './fake-server.mjs';
+import { runFakeServer } from './run-server.mjs';
 
 /** @typedef {import('./fake-server.mjs').Call} Call */
 

@@ -5,6 +5,7 @@ import { extract, pack } from 'tar-stream';
 import type { BuildSpec, ContainerInfo, ContainerSpec, Engine, ExecHandle, Labels } from '../../src/docker/engine.ts';
 import { JackinError } from '../../src/shared/errors.ts';
 import { collect } from './collect.ts';
+import { fakeInspection, newPlanted, type Planted } from './engine-inspection.ts';
 
 interface FakeFile {
   content: Buffer;
@@ -49,6 +50,8 @@ export interface FakeEngine extends Engine {
   containers: () => FakeContainer[];
   /** Text of the Dockerfile of every build. */
   dockerfiles: string[];
+  /** What a search of the engine is to find. */
+  planted: Planted;
   /** Files of a volume by path. */
   volumeFiles: (volume: string) => Files;
 }
@@ -300,6 +303,7 @@ type State = ReturnType<typeof newState>;
 /** A container engine in memory. Nothing runs in it: programs, builds and registries are what the test says. */
 export const fakeEngine = (options: FakeOptions = {}): FakeEngine => {
   const state = newState();
+  const planted = newPlanted();
   return {
     apiVersion: '1.41',
     arch: 'x64',
@@ -308,6 +312,8 @@ export const fakeEngine = (options: FakeOptions = {}): FakeEngine => {
     ...fakeNetworks(state),
     ...fakeContainers(state),
     ...fakeArchives(state),
+    ...fakeInspection(state, planted),
+    planted,
     exec: fakeExec(state, options),
     calls: state.calls,
     dockerfiles: state.dockerfiles,

@@ -2,21 +2,10 @@
 // credential that the server was told of; what it saw is printed as one JSON line
 // per request, with fingerprints in place of every secret. Node built-ins only:
 // the tests run the servers inside a container.
-//
-//   node <agent>-server.mjs [--config FILE|-] [--listen ADDRESS:PORT] [--ttl SECONDS]
-//
-// Credentials come in through the file (0600) or stdin, never argv.
-import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
-import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { fingerprint } from './run-server.mjs';
 
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
-
-/** First 12 hex digits of SHA-256: enough to compare, useless to an eavesdropper. */
-export const fingerprint = (/** @type {string} */ secret) =>
-  createHash('sha256').update(secret).digest('hex').slice(0, 12);
 
 /** What is wrong with a request; the answer it gets and the word that is recorded. */
 export class Refusal extends Error {
@@ -139,43 +128,5 @@ export const createFakeServer = (routes, describe, { apiKeys = [], record }) => 
       record?.({ ...entry, status: refusal.status, wrong: refusal.message });
       response.writeHead(refusal.status, { 'content-type': 'application/json' }).end(JSON.stringify(describe(refusal)));
     }
-  });
-};
-
-const readConfig = (/** @type {string | undefined} */ file) => {
-  if (file === undefined) return {};
-  if (file === '-') return JSON.parse(readFileSync(0, 'utf8'));
-  if (statSync(file).mode & 0o077) throw new Error(`${file} holds credentials and can be read by others; it must be 0600`);
-  return JSON.parse(readFileSync(file, 'utf8'));
-};
-
-/**
- * Runs a server as a program of its own, until its time is over or it is told to stop.
- * @param {(options: ServerOptions) => import('node:http').Server} create
- */
-export const runFakeServer = (create) => {
-  const { values } = parseArgs({
-    options: {
-      config: { type: 'string' },
-      listen: { type: 'string', default: '127.0.0.1:0' },
-      ttl: { type: 'string', default: '900' },
-    },
-  });
-  const print = (/** @type {unknown} */ value) => process.stdout.write(`${JSON.stringify(value)}\n`);
-  const server = create({ ...readConfig(values.config), record: print });
-  const stop = () => {
-    server.close();
-    server.closeAllConnections();
-  };
-  const timer = setTimeout(stop, Number(values.ttl) * 1000);
-  server.on('close', () => clearTimeout(timer));
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-
-  const [, address, port] = /^(.*):(\d+)$/.exec(values.listen) ?? [];
-  if (!address) throw new Error(`--listen takes ADDRESS:PORT, not ${values.listen}`);
-  server.listen(Number(port), address, () => {
-    const bound = /** @type {import('node:net').AddressInfo} */ (server.address());
-    print({ listening: `http://${bound.address}:${bound.port}` });
   });
 };

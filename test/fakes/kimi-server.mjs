@@ -7,13 +7,12 @@
 //   node kimi-server.mjs [--config FILE|-] [--listen ADDRESS:PORT] [--ttl SECONDS]
 //
 // Tokens come in through the file (0600) or stdin, never argv. Node built-ins
-// only: the demo runs this very file inside a container.
-import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+// only: the demo runs this very file, and those beside it, inside a container.
+import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
-import { parseArgs } from 'node:util';
+import { fingerprint, runFakeServer } from './run-server.mjs';
 
 export const CLIENT_ID = '17e5f671-d194-4dfb-9706-5516cb48c098';
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -32,9 +31,7 @@ const MODELS = [
   },
 ];
 
-/** First 12 hex digits of SHA-256: enough to compare, useless to an eavesdropper. */
-export const fingerprint = (/** @type {string} */ secret) =>
-  createHash('sha256').update(secret).digest('hex').slice(0, 12);
+export { fingerprint };
 
 /** A token of the form that real ones have: a JWT with nobody's signature. */
 export const newToken = (/** @type {string} */ subject, /** @type {number} */ expiresAt) => {
@@ -369,38 +366,4 @@ export const createKimiServer = (options) => {
   });
 };
 
-const readConfig = (/** @type {string | undefined} */ file) => {
-  if (file === undefined) return {};
-  if (file === '-') return JSON.parse(readFileSync(0, 'utf8'));
-  if (statSync(file).mode & 0o077) throw new Error(`${file} holds tokens and can be read by others; it must be 0600`);
-  return JSON.parse(readFileSync(file, 'utf8'));
-};
-
-const main = () => {
-  const { values } = parseArgs({
-    options: {
-      config: { type: 'string' },
-      listen: { type: 'string', default: '127.0.0.1:0' },
-      ttl: { type: 'string', default: '900' },
-    },
-  });
-  const print = (/** @type {unknown} */ value) => process.stdout.write(`${JSON.stringify(value)}\n`);
-  const server = createKimiServer({ ...readConfig(values.config), record: print });
-  const stop = () => {
-    server.close();
-    server.closeAllConnections();
-  };
-  const timer = setTimeout(stop, Number(values.ttl) * 1000);
-  server.on('close', () => clearTimeout(timer));
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-
-  const [, address, port] = /^(.*):(\d+)$/.exec(values.listen) ?? [];
-  if (!address) throw new Error(`--listen takes ADDRESS:PORT, not ${values.listen}`);
-  server.listen(Number(port), address, () => {
-    const bound = /** @type {import('node:net').AddressInfo} */ (server.address());
-    print({ listening: `http://${bound.address}:${bound.port}` });
-  });
-};
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) main();
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) runFakeServer(createKimiServer);
