@@ -25,6 +25,8 @@ export interface LoginFacts {
   generation: 'kimi-code' | 'kimi' | null;
   state: LoginState;
   refreshable: boolean;
+  /** It is there, and may not be read: `why` says what is in the way. */
+  unreadable?: true;
   /** E-mail address or id of the account, where the token tells. */
   account?: string;
   /** End of the access token, ISO 8601. */

@@ -13,21 +13,22 @@ const MAX_TRIES = 5;
 interface FileSource extends Source {
   /** Where the file with the account's metadata is. */
   accountDir: string;
-  /** The directory, when a variable or the configuration names one. */
+  /** The directory as a variable or the configuration names it, which is how the agent knows it; undefined: its usual one. */
   named: string | undefined;
 }
 
 type FileAgent = Agent & { login: FileLogin };
 
 const sourceOf = ({ login, homes: [usual], homeVariable: { name, below } }: FileAgent, { sourceDir, home, env }: SourceOptions): FileSource => {
-  const fromVariable = env[name] ? path.resolve(home, env[name], below) : undefined;
-  const named = sourceDir === undefined ? fromVariable : path.resolve(home, sourceDir);
-  const dir = named ?? path.join(home, usual);
+  const variable = env[name] || undefined;
+  const fromVariable = variable === undefined ? path.join(home, usual) : path.resolve(home, variable, below);
+  const dir = sourceDir === undefined ? fromVariable : path.resolve(home, sourceDir);
+  const named = sourceDir === undefined ? variable : dir;
   return {
     dir,
     from: sourceDir === undefined ? 'default' : 'sync_source_dir',
     named,
-    accountDir: named ?? path.join(home, path.dirname(login.account?.usual ?? '.')),
+    accountDir: named === undefined ? path.join(home, path.dirname(login.account?.usual ?? '.')) : dir,
   };
 };
 

@@ -10,6 +10,7 @@ import type { Context } from './options.ts';
 import { type Format, reportError } from './output.ts';
 import { prewarmCommand } from './prewarm.ts';
 import { statusCommand } from './status.ts';
+import { verifyCommand } from './verify.ts';
 import { workspaceCommand } from './workspace.ts';
 
 /** The whole command line. Runners, and with them Docker, are loaded only when a command runs. */
@@ -39,6 +40,7 @@ The agent's own code is passed through for --prompt and attached sessions.`,
     purgeCommand(context),
     prewarmCommand(context),
     authCommand(context),
+    verifyCommand(context),
     workspaceCommand(context),
     configCommand(context),
   ]) {

@@ -3,7 +3,7 @@ import { finished } from 'node:stream/promises';
 import type Docker from 'dockerode';
 import { JackinError } from '../shared/errors.ts';
 import { labelFilter } from './docker-storage.ts';
-import { bounded, boundedOr, engineError, engineMessage, plainLine, statusOf, withSignal } from './engine-call.ts';
+import { bounded, boundedOr, engineError, engineMessage, listOf, plainLine, statusOf, withSignal } from './engine-call.ts';
 import type { ContainerInfo, ContainerSpec, Engine, Removal } from './engine.ts';
 import { nodeReadable } from './node-readable.ts';
 
@@ -175,10 +175,9 @@ export const containerCalls = (docker: Docker): ContainerCalls => ({
   container: async (container) => await inspect(docker, container),
 
   listContainers: async (labels) => {
-    const found = await bounded('listing containers', async (signal) =>
-      await docker.listContainers(withSignal({ all: true, filters: labelFilter(labels) }, signal)),
+    return await bounded('listing containers', async (signal) =>
+      listOf(await docker.listContainers(withSignal({ all: true, filters: labelFilter(labels) }, signal))).map(listedInfo),
     );
-    return found.map(listedInfo);
   },
 
   containerLogs: async (container, lines) =>

@@ -3,6 +3,7 @@ import { JackinError } from '../shared/errors.ts';
 import { containerCalls } from './docker-containers.ts';
 import { execIn } from './docker-exec.ts';
 import { imageCalls } from './docker-images.ts';
+import { inspectionCalls } from './docker-inspection.ts';
 import { storageCalls } from './docker-storage.ts';
 import { bounded, engineMessage } from './engine-call.ts';
 import type { Engine } from './engine.ts';
@@ -79,6 +80,7 @@ const describe = (docker: Docker, { address }: Endpoint, answer: Answer): Engine
     ...imageCalls(docker),
     ...storageCalls(docker),
     ...containerCalls(docker),
+    ...inspectionCalls(docker),
     exec: async (container, argv) => await execIn(docker, container, argv),
   };
 };

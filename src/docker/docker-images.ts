@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { JackinError } from '../shared/errors.ts';
-import { bounded, boundedOr, engineError, plainLine, withSignal } from './engine-call.ts';
+import { bounded, boundedOr, engineError, listOf, plainLine, withSignal } from './engine-call.ts';
 import type { Engine, LongCall, Removal } from './engine.ts';
 import { nodeReadable } from './node-readable.ts';
 
@@ -126,11 +126,12 @@ export const imageCalls = (docker: Docker): ImageCalls => ({
 
   listImages: async (labels) => {
     const label = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-    const images = await bounded('listing images', async (signal) => await docker.listImages(withSignal({ filters: { label } }, signal)));
-    return images.map((image) => ({
-      id: image.Id,
-      tags: (image.RepoTags ?? []).filter((tag) => tag !== '<none>:<none>'),
-      labels: image.Labels ?? {},
-    }));
+    return await bounded('listing images', async (signal) =>
+      listOf(await docker.listImages(withSignal({ filters: { label } }, signal))).map((image) => ({
+        id: image.Id,
+        tags: (image.RepoTags ?? []).filter((tag) => tag !== '<none>:<none>'),
+        labels: image.Labels ?? {},
+      })),
+    );
   },
 });

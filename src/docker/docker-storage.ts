@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
 import { JackinError } from '../shared/errors.ts';
-import { bounded, boundedOr, engineMessage, statusOf, withSignal } from './engine-call.ts';
+import { bounded, boundedOr, engineMessage, listOf, statusOf, withSignal } from './engine-call.ts';
 import type { Engine, Labels, Removal, VolumeInfo } from './engine.ts';
 
 type StorageCalls = Pick<
@@ -43,10 +43,10 @@ const volumeCalls = (docker: Docker): Pick<StorageCalls, 'createVolume' | 'volum
     ),
 
   listVolumes: async (labels) => {
-    const found = await bounded('listing volumes', async (signal) =>
-      await docker.listVolumes(withSignal({ filters: labelFilter(labels) }, signal) as Docker.VolumeListOptions),
-    );
-    return (found.Volumes ?? []).map(volumeInfo);
+    return await bounded('listing volumes', async (signal) => {
+      const found = await docker.listVolumes(withSignal({ filters: labelFilter(labels) }, signal) as Docker.VolumeListOptions);
+      return (found.Volumes ?? []).map(volumeInfo);
+    });
   },
 
   removeVolume: async (name) =>
@@ -65,8 +65,10 @@ export const storageCalls = (docker: Docker): StorageCalls => ({
   ...volumeCalls(docker),
 
   networkSubnets: async () => {
-    const networks = await bounded('listing networks', async (signal) => await docker.listNetworks(withSignal({}, signal)));
-    return networks.flatMap((network) => (network.IPAM?.Config ?? []).flatMap((config) => config.Subnet ?? []));
+    return await bounded('listing networks', async (signal) => {
+      const networks = listOf(await docker.listNetworks(withSignal({}, signal)));
+      return networks.flatMap((network) => (network.IPAM?.Config ?? []).flatMap((config) => config.Subnet ?? []));
+    });
   },
 
   createNetwork: async ({ name, labels, subnet }) =>
@@ -91,10 +93,10 @@ export const storageCalls = (docker: Docker): StorageCalls => ({
   },
 
   listNetworks: async (labels) => {
-    const networks = await bounded('listing networks', async (signal) =>
-      await docker.listNetworks(withSignal({ filters: labelFilter(labels) }, signal) as Docker.NetworkListOptions),
-    );
-    return networks.map((network) => ({ name: network.Name, labels: network.Labels ?? {} }));
+    return await bounded('listing networks', async (signal) => {
+      const networks = listOf(await docker.listNetworks(withSignal({ filters: labelFilter(labels) }, signal) as Docker.NetworkListOptions));
+      return networks.map((network) => ({ name: network.Name, labels: network.Labels ?? {} }));
+    });
   },
 
   networkExists: async (name) =>

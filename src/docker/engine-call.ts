@@ -48,6 +48,13 @@ export const engineError = (what: string, error: unknown, signal?: AbortSignal):
       cause: error,
     });
   }
+  // What was expected of the answer is not in it: something else than an engine may listen there.
+  if (error instanceof TypeError) {
+    return new JackinError('engine.failed', `${what}: the container engine's answer makes no sense`, {
+      hint: 'check what listens at the engine\'s address (DOCKER_HOST)',
+      cause: error,
+    });
+  }
   return new JackinError('engine.failed', `${what}: ${message}`, { cause: error });
 };
 
@@ -92,6 +99,12 @@ export const boundedOr = async <T, A>(
       throw error;
     }),
   );
+
+/** A listing, for what says that it is one: the client passes on whatever came. */
+export const listOf = <T>(answer: T[]): T[] => {
+  if (!Array.isArray(answer)) throw new TypeError('no list');
+  return answer;
+};
 
 /** The client's types know no abort signal on most calls; the client does. */
 export const withSignal = <O extends object>(options: O, signal: AbortSignal): O => ({ ...options, abortSignal: signal });

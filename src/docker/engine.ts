@@ -8,7 +8,7 @@ import type { Duplex, Readable } from 'node:stream';
  * Absence is an answer, not an error: `undefined` or `'absent'`. Everything else
  * that goes wrong is a `JackinError` with an `engine.*` or `build.failed` code.
  */
-export interface Engine {
+export interface Engine extends Inspection {
   readonly apiVersion: string;
   /** Architecture of the machine that runs the containers, in Node's words. */
   readonly arch: 'x64' | 'arm64';
@@ -54,6 +54,32 @@ export interface Engine {
   getArchive(container: string, path: string): Promise<Readable | undefined>;
   /** Runs a program without a terminal; its three streams and its exit code. */
   exec(container: string, argv: string[]): Promise<ExecHandle>;
+}
+
+/**
+ * What anybody who may talk to the engine can read of its things. The answers may hold what
+ * should not be there: they are to be searched, not printed.
+ */
+export interface Inspection {
+  /** All that the engine says of something, as it says it; undefined when there is no such thing. */
+  inspect(kind: InspectedKind, name: string, options: InspectOptions): Promise<object | undefined>;
+  /** Command line of every process of a running container. */
+  commandLines(container: string, options: InspectOptions): Promise<string[]>;
+  /** What happened to a container since a time that the engine itself has given, one text for each; engines forget old ones. */
+  events(container: string, since: string, options: InspectOptions): Promise<string[]>;
+  /** Everything in its log, as it was written. */
+  wholeLog(container: string, options: InspectOptions): Promise<Readable>;
+  /** Tar of the container's own file system, without what is mounted into it. */
+  exportContainer(container: string, options: InspectOptions): Promise<Readable>;
+  /** Tar of an image: its description and the tars of its layers. */
+  saveImage(reference: string, options: InspectOptions): Promise<Readable>;
+}
+
+export type InspectedKind = 'container' | 'image' | 'history of image' | 'network' | 'volume';
+
+/** A stream that was given out ends with the signal, too. */
+export interface InspectOptions {
+  signal: AbortSignal;
 }
 
 export type Labels = Readonly<Record<string, string>>;

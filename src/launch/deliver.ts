@@ -19,6 +19,8 @@ const handoffChanges = async (auth: PlannedAuth, deps: Deps): Promise<HandoffCha
   const names = AGENTS[agent].handoffs;
   if (auth.mode !== 'sync') return names.map((name) => ({ name, action: 'remove' }));
   const sourceDir = auth.source_dir ?? undefined;
+  // Looked at for the plan, and found not to be readable: what an earlier launch handed over stays.
+  if (auth.delivery === 'nothing') return names.map((name) => ({ name, action: 'keep' }));
   const { set, facts } = await readLogin(agent, { ...sourceOptions(deps, deps.now()), sourceDir });
   if (set === undefined) return names.map((name) => ({ name, action: 'keep' }));
   // The host may have logged in as somebody else since the plan was made.

@@ -1,10 +1,10 @@
 import { lstat, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { AgentSlug } from '../agents/agents.ts';
+import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import type { LoginFacts } from '../agents/login-facts.ts';
 import { inspectGithub } from '../auth/github-source.ts';
 import { readLogin } from '../auth/read-login.ts';
-import type { SourceOptions } from '../auth/source.ts';
+import { type LoginSet, noLogin, type Source, type SourceOptions } from '../auth/source.ts';
 import type { Paths } from '../config/paths.ts';
 import type { MountEntry } from '../config/resolve-mounts.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
@@ -12,6 +12,7 @@ import { contains } from '../config/values.ts';
 import { constructReference } from '../docker/construct.ts';
 import { roleImageTag } from '../docker/role-image.ts';
 import type { Facts, MountFacts, RoleFacts } from '../plan/facts.ts';
+import { JackinError } from '../shared/errors.ts';
 import type { Deps } from './deps.ts';
 
 const kindOf = async (real: string): Promise<MountFacts['kind']> => {
@@ -51,12 +52,20 @@ const lookAtWorkdir = async (config: ResolvedConfig): Promise<Facts['workdir']> 
 /** Where this host's logins are looked for. */
 export const sourceOptions = ({ home, env, uid, keychain }: Deps, now: Date): Omit<SourceOptions, 'sourceDir'> => ({ home, env, uid, keychain, now });
 
+/** What stands in the way of one agent's login is no reason not to start another. */
+const unreadable = (agent: AgentSlug, sourceDir: string | undefined, error: unknown): LoginSet => {
+  if (!(error instanceof JackinError) || !error.code.startsWith('auth.')) throw error;
+  const source: Source = { dir: sourceDir ?? `~/${AGENTS[agent].homes[0]}`, from: sourceDir === undefined ? 'default' : 'sync_source_dir' };
+  const { facts, set } = noLogin(agent, source, source.dir, `${error.message.replace(/\.?$/, '.')}`);
+  return { facts: { ...facts, unreadable: true }, set };
+};
+
 const inspectLogins = async (config: ResolvedConfig, role: RoleFacts, deps: Deps, now: Date): Promise<Facts['logins']> => {
   const synced = role.agents.filter((agent) => config.auth[agent].mode.value === 'sync');
   const read = async (agent: AgentSlug): Promise<[AgentSlug, LoginFacts]> => {
     const sourceDir = config.auth[agent].sourceDir?.value;
     // The set itself is dropped here: it is read again when it is handed over, and no secret lies about until then.
-    const { facts } = await readLogin(agent, { ...sourceOptions(deps, now), sourceDir });
+    const { facts } = await readLogin(agent, { ...sourceOptions(deps, now), sourceDir }).catch((error: unknown) => unreadable(agent, sourceDir, error));
     return [agent, facts];
   };
   return Object.fromEntries(await Promise.all(synced.map(read)));

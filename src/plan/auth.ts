@@ -104,6 +104,11 @@ const deliveryOf = (login: LoginFacts | undefined, hasKey: boolean): PlannedAuth
   return hasKey ? 'stdin of the capsule' : 'nothing';
 };
 
+const cannotRead = ({ why }: LoginFacts): JackinError =>
+  new JackinError('auth.missing', why.replace(/\.$/, ''), {
+    hint: 'make it readable for you, name another directory with sync_source_dir, or choose another way with auth_forward',
+  });
+
 interface Launch {
   /** Whether it is this agent that is started. */
   launched: boolean;
@@ -130,6 +135,7 @@ const planAgentAuth = (config: ResolvedConfig, facts: Facts, agent: AgentSlug, l
   if (key !== null && launch.launched && !hasKey) throw missingKey(config, agent, key, entry);
   const pin = account === undefined ? null : { account: account.value, decided_by: account.origin };
   if (isHandedOver(login)) assertPinned(agent, pin, login?.account);
+  if (launch.launched && login?.unreadable) throw cannotRead(login);
   if (launch.launched && launch.strict && login !== undefined) assertWorks(agent, login);
   if (launch.launched && launch.prompt) assertCanAnswer(agent, login, hasKey);
   return {

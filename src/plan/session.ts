@@ -54,6 +54,9 @@ interface Values {
   workdir: string;
 }
 
+/** JSON's strings are TOML's, but for this one character. */
+const tomlString = (text: string): string => JSON.stringify(text).replaceAll('\u007F', String.raw`\u007f`);
+
 const fillIn = (template: readonly string[], values: Values): string[] =>
   template.flatMap((part) => {
     if (part === '{mode}') return values.mode;
@@ -61,7 +64,7 @@ const fillIn = (template: readonly string[], values: Values): string[] =>
     if (part === '{arguments}') return values.arguments;
     // Split and joined: what is put in may look like a pattern, or like a place to fill.
     if (part.includes('{prompt}')) return [part.split('{prompt}').join(values.prompt)];
-    return [part.split('{workdir}').join(JSON.stringify(values.workdir))];
+    return [part.split('{workdir}').join(tomlString(values.workdir))];
   });
 
 /** The agent's command line, and which approvals it leaves. */

@@ -40,6 +40,8 @@ const OPEN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | 
 /** A tree and, for comparing two readings, where each file was and when it was written. */
 interface Reading extends Tree {
   stamps: Map<string, string>;
+  /** Something was there and then gone, or another: this is no state of the tree. */
+  isTorn: boolean;
 }
 
 /**
@@ -63,6 +65,7 @@ export const readTree = async (root: string, rules: TreeRules): Promise<Tree> =>
 };
 
 const isSame = (a: Reading, b: Reading): boolean =>
+  !b.isTorn &&
   JSON.stringify([[...a.stamps], a.skipped]) === JSON.stringify([[...b.stamps], b.skipped]) &&
   [...a.files].every(([name, bytes]) => b.files.get(name)?.equals(bytes));
 
@@ -74,7 +77,7 @@ interface Walk {
 }
 
 const readOnce = async (root: string, { wanted, owner, maxBytes = MEBIBYTE }: TreeRules): Promise<Reading> => {
-  const reading: Reading = { files: new Map(), skipped: [], names: [], stamps: new Map() };
+  const reading: Reading = { files: new Map(), skipped: [], names: [], stamps: new Map(), isTorn: false };
   const handle = await fs.open(root, OPEN | constants.O_DIRECTORY);
   try {
     const { uid } = await handle.stat({ bigint: true });
@@ -109,15 +112,20 @@ const readDirectory = async (dir: fs.FileHandle, dirPath: string, prefix: string
 const readEntry = async (file: string, realPath: string, relative: string, walk: Walk): Promise<void> => {
   const { reading } = walk;
   const skip = (why: string): void => void reading.skipped.push({ path: relative, why });
+  let isSeen = false;
   try {
     const seen = await fs.lstat(file, { bigint: true });
+    isSeen = true;
     if (seen.isSymbolicLink()) return skip('is a link, and links inside the directory are not followed');
     // Opening a device can do things; only what looks harmless is opened at all.
     if (!seen.isFile() && !seen.isDirectory()) return skip('is neither a file nor a directory');
     const handle = await fs.open(file, OPEN);
     try {
       const stat = await handle.stat({ bigint: true });
-      if (stat.ino !== seen.ino || stat.dev !== seen.dev) return;
+      if (stat.ino !== seen.ino || stat.dev !== seen.dev) {
+        reading.isTorn = true;
+        return;
+      }
       if (walk.uid !== undefined && stat.uid !== walk.uid) return skip('belongs to another user');
       if (stat.isDirectory()) {
         if (relative.split('/').length >= MAX_DEPTH) return skip(`lies deeper than ${MAX_DEPTH} levels`);
@@ -133,6 +141,7 @@ const readEntry = async (file: string, realPath: string, relative: string, walk:
   } catch (error) {
     // Gone or replaced since the directory was listed: the next reading shows what became of it.
     if (!isErrno(error, 'ENOENT', 'ELOOP', 'ENXIO', 'ENOTDIR')) throw error;
+    reading.isTorn ||= isSeen;
   }
 };
 

@@ -227,6 +227,73 @@ describe.each(engines)('$name', ({ open }) => {
     await engine.removeContainer(id);
   });
 
+  describe('what a search reads', () => {
+    const options = { signal: new AbortController().signal };
+    let id: string;
+
+    beforeAll(async () => {
+      const name = named('searched');
+      await engine.createVolume(named('mounted'), { ...scope.labels, note: 'on a volume' });
+      const mounts = [{ kind: 'volume', source: named('mounted'), target: '/mounted', readonly: false } as const];
+      id = await engine.createContainer(spec('searched', { network: 'bridge', env: ['NOTE=in the environment'], mounts }));
+      await engine.putArchive(id, '/', tarOf({ 'usr/local/note': 'in a file' }));
+      await engine.putArchive(id, '/mounted', tarOf({ note: 'in a mounted file' }));
+      await engine.startContainer(name);
+    });
+
+    test('all that is said of a container, its image, network and volume; undefined for what is not there', async () => {
+      const container = (await engine.inspect('container', id, options)) as { Created: string; Image: string };
+      expect(JSON.stringify(container)).toContain('NOTE=in the environment');
+      expect(Date.parse(container.Created)).not.toBeNaN();
+      expect(container).toMatchObject({
+        Id: id,
+        Image: await engine.imageId(image),
+        Mounts: [{ Type: 'volume', Name: named('mounted') }],
+        NetworkSettings: { Networks: { bridge: expect.anything() } },
+      });
+      expect(await engine.inspect('image', container.Image, options)).toMatchObject({ Id: container.Image });
+      expect(await engine.inspect('history of image', container.Image, options)).toEqual(expect.arrayContaining([expect.objectContaining({ CreatedBy: expect.any(String) })]));
+      expect(await engine.inspect('network', 'bridge', options)).toMatchObject({ Name: 'bridge' });
+      expect(JSON.stringify(await engine.inspect('volume', named('mounted'), options))).toContain('on a volume');
+      for (const kind of ['container', 'image', 'history of image', 'network', 'volume'] as const) {
+        expect(await engine.inspect(kind, named('absent'), options)).toBeUndefined();
+      }
+    });
+
+    test('command lines, events since it was made, and the log, whole', async () => {
+      expect(await engine.commandLines(id, options)).toContainEqual(expect.stringContaining('/usr/bin/sleep 300'));
+      const { Created } = (await engine.inspect('container', id, options)) as { Created: string };
+      const events = await engine.events(id, Created, options);
+      expect(events.map((event) => (JSON.parse(event) as { Action: string }).Action)).toContain('create');
+      expect(events.every((event) => event.includes(id))).toBe(true);
+      expect((await collect(await engine.wholeLog(id, options))).toString()).toBe('');
+    });
+
+    test("the container's own files, without those that are mounted, and the layers of its image", async () => {
+      const files = await filesOfTar(await engine.exportContainer(id, options));
+      expect(files.get('usr/local/note')?.content.toString()).toBe('in a file');
+      expect(files.get('mounted/note')).toBeUndefined();
+      const saved = await filesOfTar(await engine.saveImage((await engine.imageId(image)) ?? '', options));
+      expect([...saved.keys()]).toContain('manifest.json');
+    });
+
+    test('nothing, once the search is over', async () => {
+      const over = { signal: AbortSignal.abort() };
+      await expect(engine.inspect('container', id, over)).rejects.toMatchObject({ code: 'interrupted' });
+      await expect(engine.saveImage(image, over)).rejects.toMatchObject({ code: 'interrupted' });
+    });
+
+    test('of a container that is not there or does not run', async () => {
+      await expect(engine.commandLines(named('nobody'), options)).rejects.toMatchObject({ code: 'engine.failed' });
+      await expect(engine.exportContainer(named('nobody'), options)).rejects.toMatchObject({ code: 'engine.failed' });
+      await expect(engine.wholeLog(named('nobody'), options)).rejects.toMatchObject({ code: 'engine.failed' });
+      await engine.stopContainer(id, 1);
+      await expect(engine.commandLines(id, options)).rejects.toMatchObject({ code: 'engine.failed' });
+      await engine.removeContainer(id);
+      await engine.removeVolume(named('mounted'));
+    });
+  });
+
   describe('exec', () => {
     let id: string;
     beforeAll(async () => {

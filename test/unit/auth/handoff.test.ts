@@ -2,7 +2,7 @@ import * as fsPromises from 'node:fs/promises';
 import { chmod, lstat, mkdir, readdir, readFile, readlink, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type HandoffChange, linkHandoffNames, provisionHandoff } from '../../../src/auth/handoff.ts';
+import { type HandoffChange, linkHandoffNames, placeStandIn, provisionHandoff } from '../../../src/auth/handoff.ts';
 import { JackinError } from '../../../src/shared/errors.ts';
 import { makeFaulty, noFault } from '../../fixtures/kimi/faulty-fs.ts';
 import { contentOf, makeTemporaryDir, modesOf } from '../../fixtures/kimi/tree.ts';
@@ -239,5 +239,73 @@ describe('the names beside the handoff', () => {
     await writeFile(path.join(instance, 'codex'), 'mine');
     await expect(linkHandoffNames(instance, ['codex'])).rejects.toMatchObject({ code: 'conflict' });
     expect(await readFile(path.join(instance, 'codex'), 'utf8')).toBe('mine');
+  });
+});
+
+describe('a stand-in for what is not handed over', () => {
+  const standIn = (): Promise<void> => placeStandIn(instance, 'claude', 'account.json');
+  const account = path.join('claude', 'account.json');
+
+  test('is an empty object beside the handoff, and nothing of it is below', async () => {
+    await provisionHandoff(dir, [{ name: 'claude', action: 'remove' }], ME);
+    for (const umask of [0o022, 0o000, 0o077]) {
+      process.umask(umask);
+      await standIn();
+    }
+    expect(await readFile(path.join(instance, account), 'utf8')).toBe('{}\n');
+    expect(await modesOf(path.join(instance, 'claude'))).toEqual({ files: new Set(['600']), directories: new Set(['700']) });
+    expect(Object.keys(await contentOf(dir))).toEqual(['current']);
+    expect(await current()).toEqual({});
+  });
+
+  test('makes way for the link and comes back, as often as the mode is switched', async () => {
+    for (const id of ['one', 'two']) {
+      await provisionHandoff(dir, [replace('claude', { 'account.json': id })], ME);
+      await linkHandoffNames(instance, ['claude']);
+      expect(await readlink(path.join(instance, 'claude'))).toBe('handoff/current/claude');
+      expect(await readFile(path.join(instance, account), 'utf8')).toBe(id);
+
+      await provisionHandoff(dir, [{ name: 'claude', action: 'remove' }], ME);
+      await standIn();
+      expect((await lstat(path.join(instance, 'claude'))).isDirectory()).toBe(true);
+      expect(await readFile(path.join(instance, account), 'utf8')).toBe('{}\n');
+      expect(await current(), 'nothing was written through the link').toEqual({});
+    }
+  });
+
+  test('that a crash left half made is made whole, or makes way', async () => {
+    await mkdir(path.join(instance, 'claude'));
+    await linkHandoffNames(instance, ['claude']);
+    expect(await readlink(path.join(instance, 'claude'))).toBe('handoff/current/claude');
+    await rm(path.join(instance, 'claude'));
+    await mkdir(path.join(instance, 'claude'));
+    await standIn();
+    expect(await readFile(path.join(instance, account), 'utf8')).toBe('{}\n');
+  });
+
+  test('is never a reason to remove what somebody has put there', async () => {
+    await standIn();
+    await writeFile(path.join(instance, 'claude/mine.json'), '{"mine":true}');
+    await expect(linkHandoffNames(instance, ['claude'])).rejects.toMatchObject({ code: 'conflict' });
+    expect(await readdir(path.join(instance, 'claude'))).toEqual(['account.json', 'mine.json']);
+  });
+
+  test('replaces a link that leads elsewhere, and what that leads to stays', async () => {
+    await mkdir(path.join(instance, 'elsewhere'));
+    await writeFile(path.join(instance, 'elsewhere/account.json'), 'mine');
+    await symlink('elsewhere', path.join(instance, 'claude'));
+    await standIn();
+    expect(await readFile(path.join(instance, 'elsewhere/account.json'), 'utf8')).toBe('mine');
+    expect(await readFile(path.join(instance, account), 'utf8')).toBe('{}\n');
+    await rm(path.join(instance, account));
+    await symlink('../elsewhere/account.json', path.join(instance, account));
+    await standIn();
+    expect(await readFile(path.join(instance, 'elsewhere/account.json'), 'utf8')).toBe('mine');
+  });
+
+  test('takes the place of no file', async () => {
+    await writeFile(path.join(instance, 'claude'), 'mine');
+    await expect(standIn()).rejects.toMatchObject({ code: 'conflict' });
+    expect(await readFile(path.join(instance, 'claude'), 'utf8')).toBe('mine');
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { AGENTS } from '../../../src/agents/agents.ts';
 import { sessionEnvironment } from '../../../src/capsule/environment.ts';
 
 const host = { env: { EDITOR: 'vi' }, keys: { kimi: { KIMI_API_KEY: 'one' }, claude: { ANTHROPIC_API_KEY: 'two' } } };
@@ -37,5 +38,30 @@ describe('the environment of a session', () => {
   it('keeps the language of the container, and HOME against everything', () => {
     const env = sessionEnvironment({ LANG: 'de_DE.UTF-8', HOME: '/root' }, { env: { HOME: '/elsewhere' }, keys: {} }, kimi, '/home/agent');
     expect([env['LANG'], env['HOME']]).toEqual(['de_DE.UTF-8', '/home/agent']);
+  });
+
+  it('holds a key under the name by which the agent uses it without asking, where a person could be asked', () => {
+    const names = (io: 'pty' | 'pipe') => Object.keys(sessionEnvironment({}, host, { agent: 'claude', cwd: '/work', io }, '/home/agent'));
+    expect(names('pty')).toContain('JACKIN_ANTHROPIC_API_KEY');
+    expect(names('pty')).not.toContain('ANTHROPIC_API_KEY');
+    expect(names('pipe')).toContain('ANTHROPIC_API_KEY');
+    expect(names('pipe')).not.toContain('JACKIN_ANTHROPIC_API_KEY');
+  });
+
+  it('of every agent holds its own keys, each once, and no other’s', () => {
+    const keys = Object.fromEntries(Object.values(AGENTS).map((agent) => [agent.slug, Object.fromEntries(Object.values(agent.keys).map((name) => [name, `fake-${name}`]))]));
+    for (const { slug, keys: own } of Object.values(AGENTS)) {
+      for (const io of ['pty', 'pipe'] as const) {
+        const env = sessionEnvironment({}, { env: {}, keys }, { agent: slug, cwd: '/', io }, '/home/agent');
+        const values = Object.values(env).filter((value) => value.startsWith('fake-'));
+        expect(values.sort()).toEqual(Object.values(own).map((name) => `fake-${name}`).sort());
+      }
+    }
+  });
+
+  it('holds a value of several lines as it is', () => {
+    const text = '-----BEGIN FAKE-----\nline\r\n\n-----END-----\n';
+    const env = sessionEnvironment({}, { env: { MANY: text }, keys: { kimi: { KIMI_API_KEY: text } } }, kimi, '/home/agent');
+    expect([env['MANY'], env['KIMI_API_KEY']]).toEqual([text, text]);
   });
 });

@@ -116,6 +116,7 @@ describe('the folder that Codex trusts', () => {
     '/work/ü \u{1F600}',
     '/work/tab\tand\nline',
     '/work/\u001B[31m',
+    '/work/delete\u007F',
     '/__proto__',
   ])('is the workdir, whatever it is called: %j', (workdir) => {
     for (const prompt of [undefined, 'hello']) expect(trustOf(workdir, prompt)).toEqual({ projects: { [workdir]: { trust_level: 'trusted' } } });
