@@ -94,6 +94,17 @@ describe('a launch is refused with code 4', () => {
 });
 
 describe('a launch', () => {
+  it.skipIf(process.getuid!() !== 0)('goes on when only the login of another agent cannot be read, and says so', async () => {
+    await writeHostLogin(sandbox.home, 'kimi', 1, 'live');
+    await writeHostLogin(sandbox.home, 'codex', 1, 'live');
+    for (const name of ['', 'config.toml', 'device_id', 'credentials', 'credentials/kimi-code.json']) await chown(path.join(sandbox.home, '.kimi-code', name), 4321, 4321);
+    await chown(path.join(sandbox.home, '.codex'), 1234, 1234);
+    const { env, deps } = installation();
+    const { code, stderr } = await sandbox.run(['load', 'agent-smith', '--agent', 'kimi', '--detach'], { ...(env && { env }), engine, deps: { ...deps, uid: 4321 } });
+    expect(stderr).toMatch(/codex: sync, by default\. .*\.codex belongs to another user/);
+    expect(code).toBe(0);
+  });
+
   it('with --strict-auth and a login that works goes on', async () => {
     await writeHostLogin(sandbox.home, 'kimi', 1, 'live');
     expect((await load('--agent', 'kimi', '--strict-auth', '--detach')).code).toBe(0);
