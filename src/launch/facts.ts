@@ -56,7 +56,7 @@ export const sourceOptions = ({ home, env, uid, keychain }: Deps, now: Date): Om
 const unreadable = (agent: AgentSlug, sourceDir: string | undefined, error: unknown): LoginSet => {
   if (!(error instanceof JackinError) || !error.code.startsWith('auth.')) throw error;
   const source: Source = { dir: sourceDir ?? `~/${AGENTS[agent].homes[0]}`, from: sourceDir === undefined ? 'default' : 'sync_source_dir' };
-  const { facts, set } = noLogin(agent, source, source.dir, `${error.message.replace(/\.?$/, '.')}`);
+  const { facts, set } = noLogin(agent, source, source.dir, error.message.replace(/\.?$/, '.'));
   return { facts: { ...facts, unreadable: true }, set };
 };
 

@@ -40,12 +40,14 @@ const placesIn = (place: Place): { staging: string; plan: string; backups: strin
   return { staging: path.join(work, 'next'), plan: path.join(work, 'next/plan.json'), backups: path.join(work, 'backups') };
 };
 
-/** Makes a directory below the home, 0700; links and files that are in the way go. */
+/** Makes a directory below the home, 0700; links and files that are in the way go. What is the image's, above the mounts, stays as it is. */
 export const makeHomeDir = async (home: string, relative: string): Promise<void> => {
   let dir = home;
   for (const part of relative.split('/')) {
     dir = path.join(dir, part);
     const found = await unlessMissing(lstat(dir));
+    // Only its owner may change it, and whoever the container runs as need not be the image's user.
+    if (found?.isDirectory() && found.uid !== process.geteuid?.()) continue;
     if (found !== undefined && !found.isDirectory()) await rm(dir);
     await ensurePrivateDir(dir);
   }
