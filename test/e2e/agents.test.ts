@@ -4,7 +4,7 @@
  * believes nothing. What the host has of a login must arrive there, and nowhere else.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chown, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -22,6 +22,8 @@ let world: World;
 
 beforeEach(async () => {
   world = await makeWorld('agents');
+  // As for most people: the container's user is not root, and owns nothing of the image.
+  if (process.getuid?.() === 0) await chown(world.sandbox.dirs.project, 1234, 1234);
 });
 
 afterEach(async () => {
