@@ -125,7 +125,7 @@ describe('the account in .claude.json', () => {
 });
 
 describe('the questions of a first start', () => {
-  const ANSWERS = { hasCompletedOnboarding: true, projects: { '/work/demo': { hasTrustDialogAccepted: true } } };
+  const ANSWERS = { hasCompletedOnboarding: true, projects: { '/srv/demo': { hasTrustDialogAccepted: true } } };
 
   test.each([
     ['no file', undefined],
@@ -135,21 +135,21 @@ describe('the questions of a first start', () => {
     ['nothing in the file', '{}'],
     ['projects that are no table', '{"projects":[1]}'],
   ])('are answered where there is %s', (_what, existing) => {
-    expect(JSON.parse(answerClaude(existing, '/work/demo', undefined))).toEqual(ANSWERS);
+    expect(JSON.parse(answerClaude(existing, '/srv/demo', undefined))).toEqual(ANSWERS);
   });
 
   test('are answered for one folder, and everything else stays', () => {
-    const before = { numStartups: 7, oauthAccount: ACCOUNT, hasCompletedOnboarding: false, projects: { '/other': { history: [1] }, '/work/demo': { lastCost: 2, hasTrustDialogAccepted: false } } };
-    expect(JSON.parse(answerClaude(JSON.stringify(before), '/work/demo', undefined))).toEqual({
+    const before = { numStartups: 7, oauthAccount: ACCOUNT, hasCompletedOnboarding: false, projects: { '/other': { history: [1] }, '/srv/demo': { lastCost: 2, hasTrustDialogAccepted: false } } };
+    expect(JSON.parse(answerClaude(JSON.stringify(before), '/srv/demo', undefined))).toEqual({
       ...before,
       hasCompletedOnboarding: true,
-      projects: { '/other': { history: [1] }, '/work/demo': { lastCost: 2, hasTrustDialogAccepted: true } },
+      projects: { '/other': { history: [1] }, '/srv/demo': { lastCost: 2, hasTrustDialogAccepted: true } },
     });
   });
 
   test('come with the account, where one is given', () => {
     const before = JSON.stringify({ oauthAccount: { emailAddress: 'someone-else@example.test', seatTier: 'x' }, numStartups: 7 });
-    expect(JSON.parse(answerClaude(before, '/work/demo', accountMetadata(SETTINGS)?.text))).toEqual({
+    expect(JSON.parse(answerClaude(before, '/srv/demo', accountMetadata(SETTINGS)?.text))).toEqual({
       ...ANSWERS,
       numStartups: 7,
       oauthAccount: ACCOUNT,
@@ -159,8 +159,8 @@ describe('the questions of a first start', () => {
 
   test('that are answered leave the file as it was written', () => {
     const written = `  ${JSON.stringify({ ...ANSWERS, numStartups: 7 })}\n\n`;
-    expect(answerClaude(written, '/work/demo', undefined)).toBe(written);
-    expect(answerClaude(written, '/work/other', undefined)).not.toBe(written);
+    expect(answerClaude(written, '/srv/demo', undefined)).toBe(written);
+    expect(answerClaude(written, '/srv/other', undefined)).not.toBe(written);
   });
 
   test('a folder may have any name', () => {

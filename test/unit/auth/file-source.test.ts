@@ -208,9 +208,9 @@ describe.each(EACH)('the login of %s', (agent, { login, dir, file, name, variabl
     });
 
     test('a directory may be named from the home', async () => {
-      await makeLogin('home/work/login', 1);
-      for (const written of ['~/work/login', '~/work/login/', '~/work/../work/login']) {
-        expect((await read(agent, { sourceDir: expandHome(written, home) })).facts).toMatchObject({ state: 'live', dir: inHome('work/login') });
+      await makeLogin('home/srv/login', 1);
+      for (const written of ['~/srv/login', '~/srv/login/', '~/srv/../srv/login']) {
+        expect((await read(agent, { sourceDir: expandHome(written, home) })).facts).toMatchObject({ state: 'live', dir: inHome('srv/login') });
       }
     });
 

@@ -39,7 +39,7 @@ const start = async (agent: AgentSlug, mode: AuthMode): Promise<void> => {
   const { logins } = await readHandedOver(plan, deps as unknown as Deps, () => undefined);
   await provisionHandoff(path.join(root, 'handoff'), logins, ME);
   const roots = { home, handoff: path.join(root, 'handoff'), state: path.join(root, 'state'), defaultHome: path.join(root, 'none') };
-  await prepareHome({ workdir: '/work/app', agents: [{ slug: agent, mode }] }, roots, NOW);
+  await prepareHome({ workdir: '/srv/app', agents: [{ slug: agent, mode }] }, roots, NOW);
 };
 
 /** The number of the login, or the name of the key, that the agent would use; undefined: it starts logged out. */

@@ -36,7 +36,7 @@ describe.each(EACH)('the login of %s', (agent) => {
   });
 
   it('may be looked for from the home', () => {
-    expect(authOf(plan(agent, {}, 'sync_source_dir = "~/work/login"'), agent)).toMatchObject({ source_dir: '/home/op/work/login', source_dir_decided_by: { layer: 'global', line: 2 } });
+    expect(authOf(plan(agent, {}, 'sync_source_dir = "~/srv/login"'), agent)).toMatchObject({ source_dir: '/home/op/srv/login', source_dir_decided_by: { layer: 'global', line: 2 } });
   });
 
   describe('with a pinned account', () => {

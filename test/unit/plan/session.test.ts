@@ -13,7 +13,7 @@ interface Options {
 }
 
 /** What stands behind the program on the agent's command line. */
-const argvOf = (agent: AgentSlug, { prompt, model, args = [], mode = 'sync', workdir = '/work/app' }: Options = {}): string[] => {
+const argvOf = (agent: AgentSlug, { prompt, model, args = [], mode = 'sync', workdir = '/srv/app' }: Options = {}): string[] => {
   const session: LoadRequest['session'] = prompt === undefined ? { kind: 'attached' } : { kind: 'prompt', text: prompt };
   const { argv } = planSession({ session, agentArguments: args } as unknown as LoadRequest, agent, mode, model, workdir);
   const { command } = AGENTS[agent].runtime;
@@ -104,19 +104,19 @@ describe('the folder that Codex trusts', () => {
   };
 
   it.each([
-    '/work/app',
-    '/work/my app',
-    '/work/"quoted"',
-    "/work/it's",
-    '/work/back\\slash',
-    '/work/a=b}{"x"',
-    '/work/{workdir}',
-    '/work/{prompt}',
-    '/work/$&',
-    '/work/ü \u{1F600}',
-    '/work/tab\tand\nline',
-    '/work/\u001B[31m',
-    '/work/delete\u007F',
+    '/srv/app',
+    '/srv/my app',
+    '/srv/"quoted"',
+    "/srv/it's",
+    '/srv/back\\slash',
+    '/srv/a=b}{"x"',
+    '/srv/{workdir}',
+    '/srv/{prompt}',
+    '/srv/$&',
+    '/srv/ü \u{1F600}',
+    '/srv/tab\tand\nline',
+    '/srv/\u001B[31m',
+    '/srv/delete\u007F',
     '/__proto__',
   ])('is the workdir, whatever it is called: %j', (workdir) => {
     for (const prompt of [undefined, 'hello']) expect(trustOf(workdir, prompt)).toEqual({ projects: { [workdir]: { trust_level: 'trusted' } } });

@@ -32,7 +32,7 @@ describe.each(AGENTS_WITH_FILE.map((agent) => [agent]))('the login of %s in the 
     provisionHandoff(roots.handoff, [{ name: handoffs[0], action: 'replace', files: [{ path: login!.handoff, bytes: Buffer.from(text(number)) }] }], ME);
   const takeBack = (): Promise<unknown> => provisionHandoff(roots.handoff, [{ name: handoffs[0], action: 'remove' }], ME);
   const prepare = async (mode: AuthMode): Promise<LoginOutcome> => {
-    const { logins } = await prepareHome({ workdir: '/work/app', agents: [{ slug: agent, mode }] }, roots, NOW);
+    const { logins } = await prepareHome({ workdir: '/srv/app', agents: [{ slug: agent, mode }] }, roots, NOW);
     expect(logins[0]?.why).toMatch(/^[A-Z][^\n]+\.$/);
     expect(JSON.stringify(logins)).not.toMatch(/fake-(access|refresh)/);
     return logins[0]!;

@@ -20,7 +20,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(root, { recursive: true }));
 
-const prepare = (slug: 'claude' | 'amp', mode: AuthMode, workdir = '/work/app') => prepareHome({ workdir, agents: [{ slug, mode }] }, roots, NOW);
+const prepare = (slug: 'claude' | 'amp', mode: AuthMode, workdir = '/srv/app') => prepareHome({ workdir, agents: [{ slug, mode }] }, roots, NOW);
 
 const inHome = (file: string): string => path.join(roots.home, file);
 const settings = async (): Promise<Record<string, unknown>> => JSON.parse(await readFile(inHome('.claude/.claude.json'), 'utf8')) as Record<string, unknown>;
@@ -42,16 +42,16 @@ const handOver = async (): Promise<void> => {
 describe('Claude', () => {
   test.each(['sync', 'api_key', 'oauth_token', 'ignore'] as const)('is asked neither about itself nor about the folder with %s', async (mode) => {
     await prepare('claude', mode);
-    expect(await settings()).toEqual({ hasCompletedOnboarding: true, projects: { '/work/app': { hasTrustDialogAccepted: true } } });
+    expect(await settings()).toEqual({ hasCompletedOnboarding: true, projects: { '/srv/app': { hasTrustDialogAccepted: true } } });
   });
 
   test('is told whose login it got, and what it wrote itself stays', async () => {
     await handOver();
-    await put('.claude/.claude.json', JSON.stringify({ numStartups: 3, projects: { '/other': { allowedTools: ['x'] }, '/work/app': { lastCost: 1 } } }));
+    await put('.claude/.claude.json', JSON.stringify({ numStartups: 3, projects: { '/other': { allowedTools: ['x'] }, '/srv/app': { lastCost: 1 } } }));
     await prepare('claude', 'sync');
     expect(await settings()).toEqual({
       numStartups: 3,
-      projects: { '/other': { allowedTools: ['x'] }, '/work/app': { lastCost: 1, hasTrustDialogAccepted: true } },
+      projects: { '/other': { allowedTools: ['x'] }, '/srv/app': { lastCost: 1, hasTrustDialogAccepted: true } },
       oauthAccount: { emailAddress: ACCOUNT },
       userID: 'fake-user',
       hasCompletedOnboarding: true,
