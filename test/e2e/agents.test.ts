@@ -206,3 +206,39 @@ describe.each(CASES)('$agent', ({ agent, file, login, ready, keyVariable, env, a
     }
   });
 });
+
+const claude = CASES[0]!;
+
+test('Claude works with the long-lived token of mode oauth_token', async () => {
+  const token = secret('token');
+  const name = 'CLAUDE_CODE_OAUTH_TOKEN';
+  await world.config(configWith('claude', { ...claude.env, [name]: `$${name}` }, '[claude]\nauth_forward = "oauth_token"'));
+  const server = await world.serveAgent('claude', { apiKeys: [token] });
+  const { code, stdout } = await prompt('claude', 'with a token', [], { [name]: token });
+  expect(stdout).toContain('fake claude heard: with a token');
+  expect(code).toBe(0);
+  expect(await server.requests()).toContainEqual(expect.objectContaining({ token: fingerprint(token), header: 'authorization' }));
+  expect(await leaks([token], NOWHERE)).toEqual([]);
+});
+
+test('a role that keeps the agents elsewhere has them logged in there, and the login is in the durable place alone', async () => {
+  const role = path.join(world.sandbox.dirs.temp, 'elsewhere');
+  await mkdir(role);
+  await writeFile(path.join(role, 'jackin.role.toml'), 'version = "v1alpha6"\ndockerfile = "Dockerfile"\nagents = ["claude", "amp"]\n[claude]\n[amp]\n');
+  await writeFile(path.join(role, 'Dockerfile'), 'FROM projectjackin/construct:trixie\nENV CLAUDE_CONFIG_DIR=/opt/claude XDG_DATA_HOME=/opt/data\n');
+  for (const { agent, file, login, env } of CASES.filter((one) => one.agent === 'claude' || one.agent === 'amp')) {
+    const { text, secrets } = login();
+    const place = path.join(world.sandbox.dirs.userHome, file);
+    await mkdir(path.dirname(place), { recursive: true, mode: 0o700 });
+    await writeFile(place, text, { mode: 0o600 });
+    await world.config(configWith(agent, env));
+    const server = await world.serveAgent(agent, { apiKeys: [secrets[0]] });
+    const { project } = world.sandbox.dirs;
+    const { code, stdout } = await world.jackin(['load', role, project, '--agent', agent, '--network', world.sandbox.network, '--prompt', 'hello', '--no-input']);
+    expect(stdout).toContain(`fake ${agent} heard: `);
+    expect(code).toBe(0);
+    expect((await server.requests()).map(({ token }) => token)).toContain(fingerprint(secrets[0]));
+    expect(await leaks(secrets, CREDENTIAL_PLACES)).toEqual([]);
+    expect(await world.jackin(['eject', '--all', '--purge'])).toMatchObject({ code: 0 });
+  }
+});

@@ -81,12 +81,13 @@ test('the size of the terminal reaches Kimi, at the start and when it changes', 
 
 test('hardline to something that does not run says so and leaves the terminal alone', async () => {
   const { cli, dirs, env } = world.sandbox;
-  const script = `${process.execPath} ${cli} hardline no-such-instance; echo "code $?"; stty -a`;
+  const script = `${process.execPath} ${cli} hardline no-such-instance; echo "code $?"; stty -a; read -r line`;
   const terminal = openTerminal('sh', ['-c', script], { cwd: dirs.project, env });
   open.push(terminal);
-  expect(await terminal.ended).toBe(0);
+  await expect.poll(() => terminal.screen(), SLOWLY).toMatch(/[^-]icanon/);
+  await expect.poll(() => terminal.screen(), SLOWLY).toMatch(/[^-]echo\b/);
   expect(terminal.screen()).toContain('no-such-instance');
   expect(terminal.screen()).toContain('code 7');
-  expect(terminal.screen()).toMatch(/[^-]icanon/);
-  expect(terminal.screen()).toMatch(/[^-]echo\b/);
+  terminal.type('\r');
+  expect(await terminal.ended).toBe(0);
 });
