@@ -4,8 +4,7 @@ import type Docker from 'dockerode';
 import { JackinError } from '../shared/errors.ts';
 import { bounded, withSignal } from './engine-call.ts';
 import type { ExecHandle } from './engine.ts';
-
-const HEADER_BYTES = 8;
+import { takeApart } from './multiplexed.ts';
 
 /** Until the stream takes more, or nobody reads it any more. */
 const room = async (stream: PassThrough): Promise<void> => {
@@ -27,27 +26,9 @@ const room = async (stream: PassThrough): Promise<void> => {
  * stderr never waits, so that a reader of stdout alone cannot get stuck.
  */
 const demultiplex = async (socket: Duplex, stdout: PassThrough, stderr: PassThrough): Promise<void> => {
-  let header = Buffer.alloc(0);
-  let left = 0;
-  let target = stdout;
-  for await (const data of socket) {
-    let chunk = data as Buffer;
-    while (chunk.length > 0) {
-      if (left === 0) {
-        const missing = HEADER_BYTES - header.length;
-        header = Buffer.concat([header, chunk.subarray(0, missing)]);
-        chunk = chunk.subarray(missing);
-        if (header.length < HEADER_BYTES) break;
-        target = header[0] === 2 ? stderr : stdout;
-        left = header.readUInt32BE(4);
-        header = Buffer.alloc(0);
-        continue;
-      }
-      const piece = chunk.subarray(0, left);
-      chunk = chunk.subarray(piece.length);
-      left -= piece.length;
-      if (!target.write(piece) && target === stdout) await room(stdout);
-    }
+  for await (const { isError, bytes } of takeApart(socket)) {
+    if (isError) stderr.write(bytes);
+    else if (!stdout.write(bytes)) await room(stdout);
   }
 };
 

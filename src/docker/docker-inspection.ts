@@ -5,12 +5,12 @@ import type Docker from 'dockerode';
 import { JackinError } from '../shared/errors.ts';
 import { bounded, statusOf } from './engine-call.ts';
 import type { InspectedKind, InspectOptions, Inspection } from './engine.ts';
+import { takeApart } from './multiplexed.ts';
 
 /** Before it sends the first byte of an image, the engine may write all of it to its own disk. */
 const FIRST_BYTE_MS = 5 * 60_000;
 /** How long a stream may bring nothing. */
 const SILENCE_MS = 60_000;
-const HEADER_BYTES = 8;
 
 interface Call {
   /** What it does, for messages. */
@@ -49,26 +49,7 @@ export const endInSilence = (what: string, body: IncomingMessage, limitMs = SILE
 
 /** What was written, without the headers that tell the two streams apart. */
 async function* withoutHeaders(body: Readable): AsyncGenerator<Buffer> {
-  let header = Buffer.alloc(0);
-  let left = 0;
-  for await (const data of body) {
-    let chunk = data as Buffer;
-    while (chunk.length > 0) {
-      if (left === 0) {
-        const missing = HEADER_BYTES - header.length;
-        header = Buffer.concat([header, chunk.subarray(0, missing)]);
-        chunk = chunk.subarray(missing);
-        if (header.length < HEADER_BYTES) break;
-        left = header.readUInt32BE(4);
-        header = Buffer.alloc(0);
-        continue;
-      }
-      yield chunk.subarray(0, left);
-      const taken = Math.min(left, chunk.length);
-      chunk = chunk.subarray(taken);
-      left -= taken;
-    }
-  }
+  for await (const { bytes } of takeApart(body)) yield bytes;
 }
 
 const PATHS: Readonly<Record<InspectedKind, (name: string) => string>> = {
