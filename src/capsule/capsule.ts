@@ -22,7 +22,7 @@ const starting = startCapsule({
   agentsDir: values.agents,
   home: values.home,
   env: process.env,
-  prepare: (request, env) => prepareInstance(request, roots, { ...process.env, ...env }, new Date()),
+  prepare: (request, env, context) => prepareInstance(request, roots, { ...process.env, ...env }, new Date(), context),
   log: (line) => process.stderr.write(`jackin capsule: ${line.replaceAll(/\p{Cc}/gu, '?')}\n`),
 });
 // Before anybody can connect, so that no stop is ever missed.

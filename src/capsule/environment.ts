@@ -21,7 +21,7 @@ const keysOf = ({ keys }: HostEnvironment, { agent, io }: Pick<SessionRequest, '
 export const sessionEnvironment = (
   container: NodeJS.ProcessEnv,
   host: HostEnvironment,
-  session: Pick<SessionRequest, 'agent' | 'cwd' | 'io'>,
+  session: Pick<SessionRequest, 'agent' | 'cwd' | 'io'> & { id: string },
   home: string,
 ): Record<string, string> => {
   const inherited = Object.entries(container).filter(
@@ -34,6 +34,7 @@ export const sessionEnvironment = (
     ...keysOf(host, session),
     ...(session.io === 'pty' ? { TERM: 'xterm-256color', COLORTERM: 'truecolor' } : {}),
     ...(isAgentSlug(session.agent) ? { JACKIN_AGENT: session.agent } : {}),
+    JACKIN_SESSION_ID: session.id,
     HOME: home,
     PWD: session.cwd,
   };

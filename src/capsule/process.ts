@@ -1,5 +1,5 @@
 import os from 'node:os';
-import type { SessionExit, SignalRequest, TerminalSize } from './protocol.ts';
+import type { ProgramExit, SignalRequest, TerminalSize } from './protocol.ts';
 
 export interface ProcessSpec {
   /** Absolute path of the program. */
@@ -13,7 +13,7 @@ export interface ProcessEvents {
   output: (bytes: Buffer) => void;
   errorOutput: (bytes: Buffer) => void;
   /** Comes once, after all output. */
-  ended: (exit: Omit<SessionExit, 'id'>) => void;
+  ended: (exit: ProgramExit) => void;
 }
 
 /** A program of a session, on a PTY or on pipes. Calls after its end do nothing. */
@@ -30,7 +30,7 @@ export interface SessionProcess {
 }
 
 /** The exit as a shell tells it: a killed program is never a success. */
-export const exitOf = (code: number | null, signal: number | NodeJS.Signals | null | undefined): Omit<SessionExit, 'id'> => {
+export const exitOf = (code: number | null, signal: number | NodeJS.Signals | null | undefined): ProgramExit => {
   if (!signal) return { code: code ?? 1 };
   const signals = Object.entries(os.constants.signals);
   const found = signals.find(([name, number]) => name === signal || number === signal);

@@ -37,6 +37,18 @@ export const findProgram = async (argv: readonly string[], place: ProgramPlace):
   return { missing: name.includes('/') ? `${name} is no program of the container` : `there is no program ${name} in the PATH of the container` };
 };
 
+/** In the order in which people like them; the last one is in every image that can run anything. */
+const SHELLS = ['bash', 'zsh', 'fish', 'sh'];
+
+/** The best shell of the container, or that there is none. */
+export const findShell = async (place: ProgramPlace): Promise<FoundProgram> => {
+  for (const shell of SHELLS) {
+    const found = await findProgram([shell], place);
+    if ('file' in found) return found;
+  }
+  return { missing: `there is no shell in the PATH of the container (looked for ${SHELLS.join(', ')})` };
+};
+
 const slugBelow = (agentsDir: string, file: string): string | undefined =>
   file.startsWith(`${agentsDir}/`) ? file.slice(agentsDir.length + 1).split('/')[0] : undefined;
 

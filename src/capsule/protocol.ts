@@ -5,7 +5,7 @@
  * A frame is one byte of type, four bytes of payload length (big endian), and
  * the payload: JSON for control frames, raw bytes for data frames.
  */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** A larger frame is refused; bulk data is sent as many frames. */
 export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
@@ -27,6 +27,12 @@ export const FrameType = {
   detach: 0x07,
   /** host → capsule, empty: ask for a {@link SessionList}. */
   list: 0x08,
+  /** host → capsule, JSON {@link SpawnRequest}: start one more session beside those that run. */
+  spawn: 0x09,
+  /** host → capsule, empty: a {@link SessionList} now, and whenever a session starts, ends, or is joined or left. */
+  watch: 0x0a,
+  /** host → capsule, JSON {@link KillRequest}: end a session, first politely; this connection need not be attached to it. */
+  kill: 0x0b,
   /** capsule → host, JSON {@link Welcome}: always the first frame. */
   welcome: 0x81,
   /** capsule → host, JSON {@link SetupReport}: the home is ready. */
@@ -43,6 +49,8 @@ export const FrameType = {
   failed: 0x87,
   /** capsule → host, JSON {@link SessionList}. */
   sessions: 0x88,
+  /** capsule → host, JSON {@link SetupNote}: what setting up is doing, where that may take long. */
+  note: 0x89,
 } as const;
 
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
@@ -69,7 +77,12 @@ export interface GitSetup {
   };
   /** The operator, as git calls them. */
   identity?: { name?: string; email?: string };
+  /** What is added to the messages of commits that are made in the container. */
+  trailers?: { coauthor: boolean; dco: boolean };
 }
+
+/** Programs of the role that run before an agent starts, in this order. */
+export type HookName = 'setup_once' | 'source' | 'preflight';
 
 export interface SetupRequest {
   /** Container path in which sessions start; the agents are told to trust it. */
@@ -77,6 +90,8 @@ export interface SetupRequest {
   /** Every agent that the role supports, not only the one that is launched. */
   agents: AgentSetup[];
   git: GitSetup;
+  /** Hooks that the role brings; they lie in the image. */
+  hooks: HookName[];
 }
 
 export interface SessionRequest {
@@ -102,10 +117,33 @@ export interface LaunchRequest {
   detached: boolean;
 }
 
+/** `agent` of a session that is no agent but a shell beside them. */
+export const SHELL = 'shell';
+
+export interface SpawnRequest {
+  /** For a shell `agent` is {@link SHELL}, and an empty `argv` the best shell that the container has. */
+  session: Omit<SessionRequest, 'env' | 'keys'>;
+  detached: boolean;
+  /**
+   * What the host has read anew for this session: its agent's login is reconciled,
+   * and the environment takes the place of the one that the instance had. Without
+   * it nothing is set up, and the session gets what the others got.
+   */
+  fresh?: { setup: SetupRequest } & Pick<SessionRequest, 'env' | 'keys'>;
+}
+
+/**
+ * Joins a session; a connection that is attached already changes over to it and
+ * is told `started` and the other screen, with no `exited` between them.
+ */
 export interface AttachRequest {
-  /** Without it: the session that the launch started. */
+  /** Without it: the session that the launch started, or when it has ended the newest one that runs. */
   session?: string;
   size: TerminalSize;
+}
+
+export interface KillRequest {
+  session: string;
 }
 
 export interface SignalRequest {
@@ -116,7 +154,8 @@ export interface SessionInfo {
   /** Short name, unique in the instance, such as `kimi-1`. */
   id: string;
   agent: string;
-  state: 'running' | 'exited';
+  /** `starting`: its home is being prepared, its program is not there yet. */
+  state: 'starting' | 'running' | 'exited';
   /** Exit code as a shell would give it: 128 + n for signal n. Only when exited. */
   code?: number;
   clients: number;
@@ -151,15 +190,27 @@ export interface SetupReport {
   github?: string;
 }
 
-export interface SessionExit {
-  id: string;
+export interface SetupNote {
+  /** One line for a person. Never a secret. */
+  text: string;
+}
+
+/** How a program ended. */
+export interface ProgramExit {
+  /** As a shell would give it: 128 + n for signal n. */
   code: number;
   /** Name of the signal that ended it, such as `SIGKILL`. */
   signal?: string;
 }
 
+export interface SessionExit extends ProgramExit {
+  id: string;
+  /** Sessions of the instance that still run; with none the container ends. */
+  left: number;
+}
+
 export interface CapsuleFailure {
-  /** `setup`: the home could not be prepared. `agent-missing`: the program is not there. */
-  code: 'protocol' | 'setup' | 'agent-missing' | 'no-session' | 'busy';
+  /** `setup`: the home could not be prepared. `agent-missing`, `program-missing`: an agent's program, or a shell or another one, is not there. */
+  code: 'protocol' | 'setup' | 'agent-missing' | 'program-missing' | 'no-session' | 'busy';
   message: string;
 }

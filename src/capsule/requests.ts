@@ -1,5 +1,5 @@
 import { decodeJson, type Frame } from './frames.ts';
-import type { AttachRequest, LaunchRequest, SessionRequest, SignalRequest, TerminalSize } from './protocol.ts';
+import { SHELL, type AttachRequest, type LaunchRequest, type SessionRequest, type SetupRequest, type SignalRequest, type SpawnRequest, type TerminalSize } from './protocol.ts';
 
 /**
  * The JSON of control frames, checked by hand: the capsule carries no schema
@@ -46,40 +46,60 @@ const size = (value: unknown, name: string): TerminalSize => {
   return { cols: Math.max(2, Number(cols)), rows: Number(rows) };
 };
 
-const session = (value: unknown): SessionRequest => {
+const session = (value: unknown): SpawnRequest['session'] => {
   const found = object(value, 'session');
   const agent = text(found['agent'], 'session.agent');
   if (!/^[a-z][a-z0-9-]*$/.test(agent)) fail('session.agent is not a slug');
   const argv = found['argv'];
-  if (!Array.isArray(argv) || argv.length === 0) return fail('session.argv is not a list of words');
-  const keys = object(found['keys'], 'session.keys');
-  for (const entry of Object.values(keys)) environment(entry, 'an entry of session.keys');
+  if (!Array.isArray(argv) || (argv.length === 0 && agent !== SHELL)) return fail('session.argv is not a list of words');
   return {
     agent,
     argv: argv.map((word) => text(word, 'a word of session.argv')),
     cwd: path(found['cwd'], 'session.cwd'),
     io: oneOf(found['io'], ['pty', 'pipe'], 'session.io'),
     ...(found['size'] === undefined ? {} : { size: size(found['size'], 'session.size') }),
-    env: environment(found['env'], 'session.env'),
-    keys: keys as SessionRequest['keys'],
   };
+};
+
+/** Environment for all sessions, and keys for those of one agent. */
+const variables = (found: Json, name: string): Pick<SessionRequest, 'env' | 'keys'> => {
+  const keys = object(found['keys'], `${name}.keys`);
+  for (const entry of Object.values(keys)) environment(entry, `an entry of ${name}.keys`);
+  return { env: environment(found['env'], `${name}.env`), keys: keys as SessionRequest['keys'] };
+};
+
+const HOOKS = ['setup_once', 'source', 'preflight'] as const;
+
+const setup = (value: unknown): SetupRequest => {
+  const found = object(value, 'setup');
+  path(found['workdir'], 'setup.workdir');
+  const { agents, hooks } = found;
+  if (!Array.isArray(agents)) return fail('setup.agents is not a list');
+  if (!Array.isArray(hooks)) return fail('setup.hooks is not a list');
+  oneOf(object(object(found['git'], 'setup.git')['github'], 'setup.git.github')['mode'], ['sync', 'token', 'ignore'], 'setup.git.github.mode');
+  for (const agent of agents) text(object(agent, 'an entry of setup.agents')['slug'], 'a slug of setup.agents');
+  for (const hook of hooks) oneOf(hook, HOOKS, 'an entry of setup.hooks');
+  return found as unknown as SetupRequest;
 };
 
 /** Throws a TypeError or SyntaxError that says what is wrong, as all functions here do. */
 export const readLaunch = (frame: Frame): LaunchRequest => {
   const found = object(decodeJson(frame), 'the launch request');
-  const setup = object(found['setup'], 'setup');
-  path(setup['workdir'], 'setup.workdir');
-  const agents = setup['agents'];
-  if (!Array.isArray(agents)) return fail('setup.agents is not a list');
-  oneOf(object(object(setup['git'], 'setup.git')['github'], 'setup.git.github')['mode'], ['sync', 'token', 'ignore'], 'setup.git.github.mode');
-  for (const agent of agents) text(object(agent, 'an entry of setup.agents')['slug'], 'a slug of setup.agents');
-  return {
-    setup: setup as unknown as LaunchRequest['setup'],
-    session: session(found['session']),
-    detached: found['detached'] === true,
-  };
+  const wanted = setup(found['setup']);
+  const own = session(found['session']);
+  return { setup: wanted, session: { ...own, ...variables(object(found['session'], 'session'), 'session') }, detached: found['detached'] === true };
 };
+
+export const readSpawn = (frame: Frame): SpawnRequest => {
+  const found = object(decodeJson(frame), 'the spawn request');
+  const own = session(found['session']);
+  const detached = found['detached'] === true;
+  if (found['fresh'] === undefined) return { session: own, detached };
+  const fresh = object(found['fresh'], 'fresh');
+  return { session: own, detached, fresh: { setup: setup(fresh['setup']), ...variables(fresh, 'fresh') } };
+};
+
+export const readKill = (frame: Frame): string => text(object(decodeJson(frame), 'the kill request')['session'], 'session');
 
 export const readAttach = (frame: Frame): AttachRequest => {
   const found = object(decodeJson(frame), 'the attach request');

@@ -1,31 +1,24 @@
-import { chmod, mkdir, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import net, { type Socket } from 'node:net';
 import path from 'node:path';
 import { isErrno, messageOf } from '../shared/errors.ts';
-import { Refusal, serveConnection, type SessionHost } from './connection.ts';
-import { sessionEnvironment, type HostEnvironment } from './environment.ts';
+import { serveConnection, type SessionHost } from './connection.ts';
+import type { HostEnvironment } from './environment.ts';
+import type { PrepareContext, Prepared } from './home/prepare.ts';
 import { withUmask } from './process.ts';
-import type { Prepared } from './home/prepare.ts';
-import { homeVariables } from './home-variables.ts';
-import { findProgram } from './program.ts';
-import type { LaunchRequest, SessionRequest, SetupRequest } from './protocol.ts';
-import { startSession, type Session } from './session.ts';
+import type { SetupRequest } from './protocol.ts';
+import { Refusal } from './refusal.ts';
+import { createSessions, type Sessions, type SessionsOptions } from './sessions.ts';
+import type { Session } from './session.ts';
 
-/** How long sessions have to end by themselves when the container is stopped. */
+/** How long sessions have to end by themselves when they are stopped. */
 const STOP_MS = 3000;
 const STOPPED_IDLE = 143;
-/** Of a session that nobody has looked at yet. */
-const DEFAULT_SIZE = { cols: 80, rows: 24 };
 
-export interface CapsuleOptions {
+export interface CapsuleOptions extends Omit<SessionsOptions, 'onEnd'> {
   runDir: string;
-  agentsDir: string;
-  /** `HOME` of the sessions. */
-  home: string;
-  /** The container's environment. */
-  env: NodeJS.ProcessEnv;
-  /** Gets home and git ready for sessions with this environment; called once before the first one. */
-  prepare: (request: SetupRequest, env: Readonly<Record<string, string>>) => Promise<Prepared>;
+  /** Gets home, git and the role's own things ready for sessions with this environment. */
+  prepare: (request: SetupRequest, env: Readonly<Record<string, string>>, context: PrepareContext) => Promise<Prepared>;
   log: (line: string) => void;
 }
 
@@ -36,15 +29,116 @@ export interface Capsule {
   stop: () => void;
 }
 
+type State = 'idle' | 'launching' | 'launched' | 'stopping';
+
 /** Opens the socket and serves clients until the last session has ended. */
 export const startCapsule = async (options: CapsuleOptions): Promise<Capsule> => {
+  let state: State = 'idle';
+  const stopping = new AbortController();
+  const sessions = createSessions({ ...options, onEnd: () => void finishAfterLast() });
+  const { server, ended, finish } = serve((socket) => serveConnection(socket, host));
+
+  const finishAfterLast = async () => {
+    const first = sessions.first();
+    if (first !== undefined && sessions.active() === 0) finish((await first.ended).code);
+  };
+  const host = createHost({
+    sessions,
+    options,
+    stopping: stopping.signal,
+    state: () => state,
+    enter: (next) => {
+      if (state !== 'stopping') state = next;
+    },
+  });
+  await listen(server, options.runDir);
+
+  const stop = () => {
+    if (state === 'stopping') return;
+    state = 'stopping';
+    stopping.abort();
+    // With sessions, the end of the last one ends the capsule.
+    if (sessions.first() === undefined) return finish(STOPPED_IDLE);
+    for (const session of sessions.running()) endSession(session);
+  };
+  return { ended, stop };
+};
+
+/** An interactive shell heeds only the first signal, many programs only the second, some neither. */
+const endSession = (session: Session): void => {
+  session.signal('SIGHUP');
+  session.signal('SIGTERM');
+  const kill = setTimeout(() => session.signal('SIGKILL'), STOP_MS);
+  void session.ended.then(() => clearTimeout(kill));
+};
+
+interface HostParts {
+  sessions: Sessions;
+  options: Pick<CapsuleOptions, 'prepare' | 'log'>;
+  stopping: AbortSignal;
+  state: () => State;
+  enter: (state: State) => void;
+}
+
+/** What connections may ask for, and when. */
+const createHost = ({ sessions, options, stopping, state, enter }: HostParts): SessionHost => {
+  /** Held for the sessions that come later; there is no other copy. */
+  let environment: HostEnvironment = { env: {}, keys: {} };
+  /** One at a time: two that reconcile the same home would undo each other's work. */
+  let preparing: Promise<unknown> = Promise.resolve();
+
+  const prepare: SessionHost['prepare'] = ({ setup, env, keys }, { note, signal }) => {
+    const context = { note, signal: AbortSignal.any([signal, stopping]) };
+    const prepared = preparing.then(async () => {
+      const { report, variables } = await options.prepare(setup, env, context).catch((error: unknown) => {
+        throw new Refusal('setup', messageOf(error));
+      });
+      environment = { env: { ...env, ...variables }, keys };
+      return report;
+    });
+    preparing = prepared.catch(() => undefined);
+    return prepared;
+  };
+
+  return {
+    sessions,
+    prepare,
+    log: options.log,
+    environment: () => environment,
+    assertOpen: () => {
+      if (state() === 'stopping') throw new Refusal('busy', 'the container is being stopped');
+    },
+    launch: async (act) => {
+      if (state() !== 'idle') throw new Refusal('busy', 'the first session of this container was launched already');
+      enter('launching');
+      try {
+        const session = await act();
+        enter('launched');
+        return session;
+      } catch (error) {
+        // Nothing runs, so the host may try again.
+        enter('idle');
+        throw error;
+      }
+    },
+    assertLaunched: () => {
+      if (state() !== 'launched') throw new Refusal('no-session', 'nothing was launched here yet');
+    },
+    end: endSession,
+  };
+};
+
+/** A server whose connections are all told goodbye before its end is told. */
+const serve = (handle: (socket: Socket) => () => void): { server: net.Server; ended: Promise<number>; finish: (code: number) => void } => {
   /** Open connections, and how to end each. */
   const connections = new Map<Socket, () => void>();
-  const sessions: Session[] = [];
-  let state: 'idle' | 'launching' | 'launched' | 'stopping' = 'idle';
   let tellEnd: (code: number) => void;
   const ended = new Promise<number>((resolve) => {
     tellEnd = resolve;
+  });
+  const server = net.createServer((socket) => {
+    connections.set(socket, handle(socket));
+    socket.once('close', () => connections.delete(socket));
   });
   const finish = (code: number) => {
     server.close();
@@ -53,84 +147,7 @@ export const startCapsule = async (options: CapsuleOptions): Promise<Capsule> =>
     const closed = [...connections.keys()].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     void Promise.all(closed).then(() => tellEnd(code));
   };
-  const running = () => sessions.filter((session) => session.info().state === 'running');
-
-  const finishAfterLast = async () => {
-    if (running().length > 0 || sessions[0] === undefined) return;
-    finish((await sessions[0].ended).code);
-  };
-
-  /** Held for the sessions that come later; there is no other copy. */
-  let environment: HostEnvironment = { env: {}, keys: {} };
-  const spawn = async (request: SessionRequest): Promise<Session> => {
-    const asked = sessionEnvironment(options.env, environment, request, options.home);
-    const env = { ...asked, ...(await homeVariables(request.agent, asked, options.home)) };
-    if (!(await isDirectory(request.cwd))) throw new Refusal('setup', `there is no directory ${request.cwd} in the container`);
-    const program = await findProgram(request.argv, { cwd: request.cwd, path: env['PATH'], agentsDir: options.agentsDir });
-    if ('missing' in program) throw new Refusal('agent-missing', program.missing);
-    if (state === 'stopping') throw new Refusal('busy', 'the container is being stopped');
-    const { agent, io, cwd, size = DEFAULT_SIZE } = request;
-    const id = `${agent}-${sessions.filter((session) => session.info().agent === agent).length + 1}`;
-    const session = startSession({ id, agent, io, cwd, size, env, file: program.file, args: request.argv.slice(1) });
-    sessions.push(session);
-    void session.ended.then(finishAfterLast);
-    return session;
-  };
-
-  const host: SessionHost = {
-    sessions: () => sessions.map((session) => session.info()),
-    log: options.log,
-    find: ({ session: id }) => {
-      const found = id === undefined ? sessions[0] : sessions.find((session) => session.info().id === id);
-      if (found === undefined) throw new Refusal('no-session', id === undefined ? 'nothing was launched yet' : 'there is no session of that name');
-      return found;
-    },
-    launch: async ({ setup, session }: LaunchRequest, ready) => {
-      if (state !== 'idle') throw new Refusal('busy', 'the first session of this container was launched already');
-      state = 'launching';
-      try {
-        const { report, variables } = await options.prepare(setup, session.env).catch((error: unknown) => {
-          throw new Refusal('setup', messageOf(error));
-        });
-        ready(report);
-        environment = { env: { ...session.env, ...variables }, keys: session.keys };
-        const started = await spawn(session);
-        state = 'launched';
-        return started;
-      } catch (error) {
-        // Nothing runs, so the host may try again.
-        if (state === 'launching') state = 'idle';
-        throw error;
-      }
-    },
-  };
-
-  const server = net.createServer((socket) => {
-    connections.set(socket, serveConnection(socket, host));
-    socket.once('close', () => connections.delete(socket));
-  });
-  await listen(server, options.runDir);
-
-  const stop = () => {
-    if (state === 'stopping') return;
-    state = 'stopping';
-    const left = running();
-    // With sessions, the end of the last one ends the capsule.
-    if (sessions.length === 0) return finish(STOPPED_IDLE);
-    // An interactive shell heeds only the first, many programs only the second.
-    for (const session of left) session.signal('SIGHUP');
-    for (const session of left) session.signal('SIGTERM');
-    setTimeout(() => running().forEach((session) => session.signal('SIGKILL')), STOP_MS).unref();
-  };
-  return { ended, stop };
-};
-
-const isDirectory = async (directory: string): Promise<boolean> => {
-  try {
-    return (await stat(directory)).isDirectory();
-  } catch {
-    return false;
-  }
+  return { server, ended, finish };
 };
 
 /** Listens on a socket that only this user can reach. One left by an earlier life of the container is replaced. */

@@ -19,6 +19,10 @@ export interface SessionSpec extends ProcessSpec {
   io: 'pty' | 'pipe';
   /** Used with `pty`. */
   size: TerminalSize;
+  /** Called when what `info` tells is another. */
+  changed: () => void;
+  /** Sessions that still run, asked when this one has ended. */
+  left: () => number;
 }
 
 export interface Session extends Pick<SessionProcess, 'write' | 'endInput' | 'signal'> {
@@ -65,9 +69,13 @@ export const startSession = (spec: SessionSpec): Session => {
     },
     ended: (how) => {
       flow.stop();
-      exit = { id: spec.id, ...how };
+      const ending = { id: spec.id, ...how, left: 0 };
+      // Set first: from here on it does not count as running.
+      exit = ending;
+      ending.left = spec.left();
       for (const [viewer, queue] of viewers) if (queue === undefined) finish(viewer, exit);
       tellEnd(exit);
+      spec.changed();
     },
   };
   const program = spec.io === 'pty' ? startPty(spec, spec.size, events) : startPipes(spec, events);
@@ -112,9 +120,10 @@ export const startSession = (spec: SessionSpec): Session => {
       viewers.set(viewer, needsPicture ? [] : undefined);
       if (needsPicture) screen.picture((picture) => showPicture(viewer, picture));
       else if (exit !== undefined) finish(viewer, exit);
+      spec.changed();
     },
     leave: (viewer) => {
-      viewers.delete(viewer);
+      if (viewers.delete(viewer)) spec.changed();
     },
   };
 };

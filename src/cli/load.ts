@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { Writable } from 'node:stream';
 import { Command, Option } from '@commander-js/extra-typings';
 import { AGENT_SLUGS } from '../agents/agents.ts';
 import { expandHome } from '../config/paths.ts';
@@ -9,9 +8,10 @@ import type { Executed } from '../launch/execute.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import type { LoadRequest, RoleSelector, SessionMode, Target } from '../plan/request.ts';
 import { JackinError } from '../shared/errors.ts';
+import { captureOutput } from './capture-output.ts';
 import { type Format, printResult, say } from './output.ts';
 import { collect, type Context, formatOption } from './options.ts';
-import { exitCodeOf, sayAfterwards } from './session-end.ts';
+import { endData, exitCodeOf, sayAfterwards } from './session-end.ts';
 import { chooser, confirmer, progressPrinter, terminalOf } from './person.ts';
 
 const isPath = (text: string): boolean => /^[/.~]/.test(text);
@@ -70,18 +70,6 @@ const parseNetworks = (names: string[]): string[] => {
   return [...new Set(names)];
 };
 
-/** The agent's answer to one prompt, kept back for a JSON result. */
-const captureOutput = (): { stream: Writable; text: () => string } => {
-  const chunks: Buffer[] = [];
-  const stream = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      chunks.push(chunk);
-      done();
-    },
-  });
-  return { stream, text: () => Buffer.concat(chunks).toString('utf8') };
-};
-
 const printExecuted = (executed: Executed, plan: LaunchPlan, answer: string | undefined, format: Format, deps: Deps): void => {
   const { instanceId: id, container, network, agentVersion, end } = executed;
   const data = {
@@ -92,8 +80,7 @@ const printExecuted = (executed: Executed, plan: LaunchPlan, answer: string | un
     workspace: plan.workspace.name,
     agent: plan.agent.slug,
     agent_version: agentVersion,
-    ...(end.kind === 'exited' ? { exit_code: end.code, origin: 'agent' } : {}),
-    ...(end.kind === 'lost' ? { exit_code: exitCodeOf(end), origin: 'jackin', lost: end.why } : {}),
+    ...endData(end),
     ...(answer === undefined ? {} : { output: answer }),
   };
   if (format === 'json') printResult(deps, format, data, () => '');

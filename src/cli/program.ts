@@ -58,9 +58,11 @@ The agent's own code is passed through for --prompt and attached sessions.`,
   return program;
 };
 
-/** Splits a load at its first `--`: what follows is the agent's. Everywhere else it means that no options follow. */
+/** Commands that start a program: what follows their first `--` is its. Everywhere else it means that no options follow. */
+const STARTERS = new Set(['load', 'hardline']);
+
 const splitArguments = (argv: string[]): { own: string[]; passed: string[] } => {
-  const at = argv[0] === 'load' ? argv.indexOf('--') : -1;
+  const at = STARTERS.has(argv[0] ?? '') ? argv.indexOf('--') : -1;
   return at === -1 ? { own: argv, passed: [] } : { own: argv.slice(0, at), passed: argv.slice(at + 1) };
 };
 

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import type { SessionEnd } from '../docker/attach.ts';
 import type { Deps } from '../launch/deps.ts';
-import { say } from './output.ts';
+import { type Format, printResult, say } from './output.ts';
 
 /** Exit code of a session that ended or was left: the agent's own, or that of the signal that made us leave. */
 export const exitCodeOf = (end: SessionEnd): number => {
@@ -11,11 +11,33 @@ export const exitCodeOf = (end: SessionEnd): number => {
   return signal === undefined ? 0 : 128 + signal;
 };
 
+/** What a JSON result says of the end. `origin` tells whose exit code it is. */
+export const endData = (end: SessionEnd): Record<string, unknown> => {
+  if (end.kind === 'exited') return { session: end.id, exit_code: end.code, origin: 'agent' };
+  return end.kind === 'lost' ? { exit_code: exitCodeOf(end), origin: 'jackin', lost: end.why } : {};
+};
+
+/** The result of a session that was opened or joined: the id where it goes on without us, everything as JSON. */
+export const printSession = (
+  { instanceId, container, end, output }: { instanceId: string; container: string; end: SessionEnd; output: string | undefined },
+  kind: string,
+  format: Format,
+  deps: Deps,
+): void => {
+  if (format === 'json') printResult(deps, format, { instance_id: instanceId, container, ...endData(end), ...(output !== undefined && { output }) }, () => '');
+  else if (kind === 'detached') printResult(deps, format, {}, () => instanceId);
+};
+
 /** What to do with the instance now, on stderr. */
 export const sayAfterwards = (id: string, end: SessionEnd, deps: Deps): void => {
   switch (end.kind) {
     case 'exited':
-      return say(deps, `session ended with code ${end.code}; the instance ${id} is kept: \`jackin eject ${id}\` removes its container, \`jackin purge ${id}\` then its state`);
+      return say(
+        deps,
+        end.left > 0
+          ? `${end.id} ended with code ${end.code}; instance ${id} runs on with ${end.left} other session${end.left === 1 ? '' : 's'}: \`jackin hardline ${id}\` attaches`
+          : `${end.id} ended with code ${end.code}; the instance ${id} is kept: \`jackin hardline ${id}\` starts it again, \`jackin eject ${id}\` removes its container, \`jackin purge ${id}\` then its state`,
+      );
     case 'detached':
       return say(deps, `instance ${id} runs: \`jackin hardline ${id}\` attaches, \`jackin eject ${id}\` ends it`);
     default:

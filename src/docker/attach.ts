@@ -1,6 +1,7 @@
 import type { Readable, Writable } from 'node:stream';
-import { encodeJson } from '../capsule/frames.ts';
-import { FrameType, type AttachRequest, type LaunchRequest } from '../capsule/protocol.ts';
+import { encodeFrame, encodeJson } from '../capsule/frames.ts';
+import { FrameType, type AttachRequest, type LaunchRequest, type SessionInfo, type SpawnRequest, type TerminalSize } from '../capsule/protocol.ts';
+import { JackinError } from '../shared/errors.ts';
 import { converse, type AttachOptions, type CapsuleStream, type Face, type SessionEnd, type Wire } from './capsule-client.ts';
 import { takeTerminal, terminalSize, type SignalSource, type Terminal } from './terminal.ts';
 
@@ -10,12 +11,12 @@ export type { AttachOptions, CapsuleStream, SessionEnd } from './capsule-client.
 // capsule refuses or is not the one this version of jackin knows. They end the
 // stream on every way out.
 
-/** Starts the first session and leaves it alone. */
-export const launchDetached = (stream: CapsuleStream, request: LaunchRequest, options: AttachOptions = {}): Promise<SessionEnd> =>
-  converse(stream, launchFrame({ ...request, detached: true }), options, (wire) => {
-    wire.leave('asked');
-    return { close: () => {} };
-  });
+/** What opens a session: the first one of an instance, or one more. */
+export type Opening = { kind: 'launch'; request: LaunchRequest } | { kind: 'spawn'; request: SpawnRequest };
+
+/** Starts a session and leaves it alone. */
+export const openDetached = (stream: CapsuleStream, opening: Opening, options: AttachOptions = {}): Promise<SessionEnd> =>
+  converse(stream, openingFrame(opening, { detached: true }), options, leaveAtOnce);
 
 export interface PipedStreams {
   /** Without it the program's input is empty. */
@@ -26,14 +27,14 @@ export interface PipedStreams {
   signals: SignalSource;
 }
 
-/** Starts the first session on pipes and connects them to these streams, byte for byte. */
-export const launchPiped = (
+/** Starts a session on pipes and connects them to these streams, byte for byte. */
+export const openPiped = (
   stream: CapsuleStream,
-  request: LaunchRequest,
+  opening: Opening,
   streams: PipedStreams,
   options: AttachOptions = {},
 ): Promise<SessionEnd> =>
-  converse(stream, launchFrame(request), options, (wire) => {
+  converse(stream, openingFrame(opening), options, (wire) => {
     const stopInput = forwardInput(streams.stdin, wire);
     const stopSignals = forwardSignals(streams.signals, wire);
     // Like a broken pipe anywhere: the program's output is of no use any more. The
@@ -57,19 +58,16 @@ export interface TerminalStreams {
   signals: SignalSource;
 }
 
-/** Starts the first session on a PTY of the terminal's size and stays attached to it. */
-export const launchAttached = (
+/** Starts a session on a PTY of the terminal's size and stays attached to it. */
+export const openAttached = (
   stream: CapsuleStream,
-  request: LaunchRequest,
+  opening: Opening,
   streams: TerminalStreams,
   options: AttachOptions = {},
-): Promise<SessionEnd> => {
-  const size = terminalSize(streams.terminal);
-  const opening = launchFrame({ ...request, session: { ...request.session, size } });
-  return converse(stream, opening, options, attachTerminal(streams));
-};
+): Promise<SessionEnd> =>
+  converse(stream, openingFrame(opening, { size: terminalSize(streams.terminal) }), options, attachTerminal(streams));
 
-/** Joins a session that runs (the first one, when none is named) and shows its screen as it is. */
+/** Joins a session and shows its screen as it is: the named one, else the one that the capsule thinks is meant. */
 export const attachSession = (
   stream: CapsuleStream,
   session: string | undefined,
@@ -80,7 +78,43 @@ export const attachSession = (
   return converse(stream, encodeJson(FrameType.attach, request), options, attachTerminal(streams));
 };
 
-const launchFrame = (request: LaunchRequest): Buffer => encodeJson(FrameType.launch, request);
+const leaveAtOnce = (wire: Wire): Face => {
+  wire.leave('asked');
+  return { close: () => {} };
+};
+
+/** The sessions of an instance, oldest first; none when nothing was launched in it since its container started. */
+export const listSessions = async (stream: CapsuleStream, options: Pick<AttachOptions, 'signal'> = {}): Promise<SessionInfo[]> => {
+  let found: SessionInfo[] | undefined;
+  const onSessions = (sessions: SessionInfo[], wire: Wire) => {
+    found = sessions;
+    wire.leave('asked');
+  };
+  const end = await converse(stream, encodeFrame(FrameType.list), { ...options, onSessions }, leaveAtOnce);
+  if (found !== undefined) return found;
+  const why = end.kind === 'lost' ? end.why : 'it said nothing';
+  throw new JackinError('failed', `the container does not tell its sessions: ${why}`);
+};
+
+/** Ends a session, first politely, and waits until it has ended. Returns its exit code; undefined when the container went with it. */
+export const endSession = async (stream: CapsuleStream, session: string, options: Pick<AttachOptions, 'signal'> = {}): Promise<number | undefined> => {
+  let code: number | undefined;
+  const onSessions = (sessions: SessionInfo[], wire: Wire) => {
+    const found = sessions.find(({ id }) => id === session);
+    if (found !== undefined && found.state !== 'exited') return;
+    code = found?.code;
+    wire.leave('asked');
+  };
+  const opening = Buffer.concat([encodeJson(FrameType.kill, { session }), encodeFrame(FrameType.watch)]);
+  await converse(stream, opening, { ...options, onSessions }, leaveAtOnce);
+  return code;
+};
+
+const openingFrame = ({ kind, request }: Opening, change: { detached?: boolean; size?: TerminalSize } = {}): Buffer => {
+  const { detached = false, size = request.session.size } = change;
+  const session = { ...request.session, ...(size !== undefined && { size }) };
+  return encodeJson(FrameType[kind], { ...request, session, detached });
+};
 
 const attachTerminal =
   ({ terminal, signals }: TerminalStreams) =>

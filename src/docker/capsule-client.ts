@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { encodeData, encodeFrame, encodeJson, frameReader, type Frame } from '../capsule/frames.ts';
-import { FrameType, type SessionInfo, type SetupReport, type SignalRequest, type TerminalSize } from '../capsule/protocol.ts';
+import { FrameType, type AttachRequest, type SessionInfo, type SetupReport, type SignalRequest, type TerminalSize } from '../capsule/protocol.ts';
 import { JackinError } from '../shared/errors.ts';
 import {
   brokenTalk,
@@ -11,6 +11,8 @@ import {
   refused,
   sessionExitMessage,
   sessionInfoMessage,
+  sessionListMessage,
+  setupNoteMessage,
   setupReportMessage,
   welcomeMessage,
 } from './capsule-messages.ts';
@@ -25,15 +27,27 @@ export interface CapsuleStream {
 
 /** How it ended, as seen from the host. `lost`: the connection broke; the session may live on. */
 export type SessionEnd =
-  | { kind: 'exited'; code: number; signal?: string }
+  | {
+      kind: 'exited';
+      /** Name of the session. */
+      id: string;
+      code: number;
+      signal?: string;
+      /** Sessions of the instance that still run. */
+      left: number;
+    }
   | { kind: 'detached'; reason: LeaveReason | 'asked' }
   | { kind: 'lost'; why: string };
 
 export interface AttachOptions {
   /** Called once when the home is prepared; never when joining a session that runs. */
   onReady?: (report: SetupReport) => void;
+  /** Called with what setting the home up is doing, where that may take long. */
+  onNote?: (text: string) => void;
   /** Called when the session runs. From here on, signals and keys are handled here. */
   onStarted?: (session: SessionInfo) => void;
+  /** Called with the list of sessions, where it was asked for before one was joined. */
+  onSessions?: (sessions: SessionInfo[], wire: Wire) => void;
   /** Gives up waiting for the start: JackinError `interrupted`. Has no effect after `onStarted`. */
   signal?: AbortSignal;
 }
@@ -42,6 +56,10 @@ export interface AttachOptions {
 export interface Face {
   output?: Writable;
   errorOutput?: Writable;
+  /** The list of sessions has changed. Only after `wire.watch`. */
+  sessions?: (sessions: SessionInfo[]) => void;
+  /** Another session is shown from here on. */
+  changedTo?: (session: SessionInfo) => void;
   /** `ended`: the program has. `left`: it may be in the middle of something. */
   close: (how: 'ended' | 'left') => void;
 }
@@ -54,6 +72,10 @@ export interface Wire {
   inputEnd: () => void;
   resize: (size: TerminalSize) => void;
   signal: (signal: SignalRequest['signal']) => void;
+  /** Asks to be told of every change in the list of sessions. */
+  watch: () => void;
+  /** Shows another session in the place of this one. */
+  changeTo: (request: AttachRequest) => void;
   /** The session lives on. */
   leave: (reason: LeaveReason | 'asked') => void;
   lose: (why: string) => void;
@@ -70,7 +92,7 @@ export const converse = (
   stream: CapsuleStream,
   opening: Buffer,
   options: AttachOptions,
-  connect: (wire: Wire) => Face,
+  connect: (wire: Wire, session: SessionInfo) => Face,
 ): Promise<SessionEnd> => {
   const { promise, settle, isOver } = createEnding(stream);
   let face: Face | undefined;
@@ -89,6 +111,15 @@ export const converse = (
     stream.stdout.pause();
     resumeWhenDrained(target, () => stream.stdout.resume());
   };
+  const started = (session: SessionInfo) => {
+    if (face !== undefined) return face.changedTo?.(session);
+    options.onStarted?.(session);
+    face = connect(wire, session);
+  };
+  const tellSessions = (sessions: SessionInfo[]) => {
+    if (face === undefined) options.onSessions?.(sessions, wire);
+    else face.sessions?.(sessions);
+  };
   let greeted = false;
   const handle = (frame: Frame) => {
     if (isOver()) return;
@@ -101,18 +132,18 @@ export const converse = (
         return;
       case FrameType.ready:
         return options.onReady?.(parseMessage(frame, setupReportMessage));
+      case FrameType.note:
+        return options.onNote?.(parseMessage(frame, setupNoteMessage).text);
       case FrameType.started:
-        options.onStarted?.(parseMessage(frame, sessionInfoMessage));
-        face = connect(wire);
-        return;
+        return started(parseMessage(frame, sessionInfoMessage));
+      case FrameType.sessions:
+        return tellSessions(parseMessage(frame, sessionListMessage).sessions);
       case FrameType.output:
         return deliver(face?.output, frame.payload);
       case FrameType.errorOutput:
         return deliver(face?.errorOutput, frame.payload);
-      case FrameType.exited: {
-        const { id: _, ...exit } = parseMessage(frame, sessionExitMessage);
-        return finish('ended', { kind: 'exited', ...exit });
-      }
+      case FrameType.exited:
+        return finish('ended', { kind: 'exited', ...parseMessage(frame, sessionExitMessage) });
       case FrameType.failed:
         throw refused(parseMessage(frame, failureMessage));
       default:
@@ -144,6 +175,8 @@ const createWire = (stream: CapsuleStream, send: (frames: Buffer) => boolean, fi
   inputEnd: () => void send(encodeFrame(FrameType.inputEnd)),
   resize: (size) => void send(encodeJson(FrameType.resize, size)),
   signal: (signal) => void send(encodeJson(FrameType.signal, { signal })),
+  watch: () => void send(encodeFrame(FrameType.watch)),
+  changeTo: (request) => void send(encodeJson(FrameType.attach, request)),
   leave: (reason) => {
     send(encodeFrame(FrameType.detach));
     finish('left', { kind: 'detached', reason });

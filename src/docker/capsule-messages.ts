@@ -5,6 +5,8 @@ import {
   type CapsuleFailure,
   type SessionExit,
   type SessionInfo,
+  type SessionList,
+  type SetupNote,
   type SetupReport,
   type Welcome,
 } from '../capsule/protocol.ts';
@@ -24,13 +26,17 @@ const exitCode = z.int().min(0).max(255);
 const sessionInfo = z.object({
   id: line,
   agent: line,
-  state: z.enum(['running', 'exited']),
+  state: z.enum(['starting', 'running', 'exited']),
   code: exitCode.optional(),
   clients: z.int().min(0),
   io: z.enum(['pty', 'pipe']),
 });
 
 export const sessionInfoMessage: z.ZodType<SessionInfo> = sessionInfo;
+
+export const sessionListMessage: z.ZodType<SessionList> = z.object({ sessions: z.array(sessionInfo).max(1000) });
+
+export const setupNoteMessage: z.ZodType<SetupNote> = z.object({ text: line });
 
 export const welcomeMessage: z.ZodType<Welcome> = z.object({ protocol: z.number(), sessions: z.array(sessionInfo).max(1000) });
 
@@ -46,10 +52,10 @@ export const setupReportMessage: z.ZodType<SetupReport> = z.object({
     .max(100),
 });
 
-export const sessionExitMessage: z.ZodType<SessionExit> = z.object({ id: line, code: exitCode, signal: line.optional() });
+export const sessionExitMessage: z.ZodType<SessionExit> = z.object({ id: line, code: exitCode, signal: line.optional(), left: z.int().min(0) });
 
 export const failureMessage: z.ZodType<CapsuleFailure> = z.object({
-  code: z.enum(['protocol', 'setup', 'agent-missing', 'no-session', 'busy']),
+  code: z.enum(['protocol', 'setup', 'agent-missing', 'program-missing', 'no-session', 'busy']),
   message: line,
 });
 
@@ -85,7 +91,8 @@ const REFUSALS: Record<CapsuleFailure['code'], { code: ErrorCode; what: string; 
     what: 'the agent cannot be started',
     hint: 'fetch it again with `jackin prewarm`, then start anew with `jackin load`',
   },
-  'no-session': { code: 'not-found', what: 'there is no session to attach to', hint: '`jackin status` lists what runs' },
+  'program-missing': { code: 'not-found', what: 'the program cannot be started' },
+  'no-session': { code: 'not-found', what: 'there is no such session', hint: '`jackin hardline --inspect` lists the sessions' },
   busy: { code: 'conflict', what: 'the container is in use', hint: 'join its session with `jackin hardline`' },
 };
 

@@ -9,9 +9,9 @@ import type { VolumeWriter } from './repack.ts';
 import type { VolumeMemory } from './volume-memory.ts';
 
 /** Last thing that is written; a volume without it is never used. */
-const MARKER = '.jackin-complete';
+export const MARKER = '.jackin-complete';
 /** Where the volume is mounted while it is filled. */
-const INSIDE = '/volume';
+export const INSIDE = '/volume';
 const POLL_MS = 300;
 const OWNER_LABEL = 'jackin.owner';
 
@@ -117,7 +117,7 @@ const send = async (engine: Engine, hand: string, produce: (volume: VolumeWriter
 };
 
 /** Runs with a container, never started, that has the volume mounted. Only under the lock: its name is fixed. */
-const mounted = async <T>(engine: Engine, request: VolumeCheck, run: (hand: string) => Promise<T>): Promise<T> => {
+export const mounted = async <T>(engine: Engine, request: VolumeCheck, run: (hand: string) => Promise<T>): Promise<T> => {
   const name = `${lockName(request)}-hand`;
   const mount = { kind: 'volume', source: request.volume, target: INSIDE, readonly: false } as const;
   await engine.removeContainer(name);
@@ -134,7 +134,7 @@ const remember = async (engine: Engine, request: VolumeCheck): Promise<void> => 
   if (volume !== undefined) await request.memory.remember(volume);
 };
 
-const locked = async <T>(engine: Engine, request: VolumeCheck, call: LongCall, run: () => Promise<T>): Promise<T> => {
+export const locked = async <T>(engine: Engine, request: VolumeCheck, call: LongCall, run: () => Promise<T>): Promise<T> => {
   const lock = await acquire(engine, lockName(request), request, call);
   try {
     // A process that was killed may have left one, and the volume cannot go while it is there.

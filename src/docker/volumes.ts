@@ -96,8 +96,10 @@ const holds = ({ labels }: VolumeInfo, wanted: string): boolean =>
   labels['jackin.agent.version'] === wanted || labels['jackin.agent.release'] === wanted;
 
 /** Complete volumes first need a marker that was seen; those of another recipe are not ours to use. */
-const cachedAgents = async (engine: Engine, labels: Labels, wanted: string | undefined): Promise<VolumeInfo[]> => {
-  const found = await engine.listVolumes({ ...MANAGED, ...labels });
+const cachedAgents = async (engine: Engine, labels: Labels, wanted: string | undefined): Promise<VolumeInfo[]> =>
+  newestFirst(await engine.listVolumes({ ...MANAGED, ...labels }), wanted);
+
+const newestFirst = async (found: VolumeInfo[], wanted: string | undefined): Promise<VolumeInfo[]> => {
   const versions = found.filter((volume) => wanted === undefined || holds(volume, wanted));
   if (versions.length < 2) return versions;
   const { default: semver } = await import('semver');
@@ -121,17 +123,44 @@ const writeContent = async (registry: Registry, content: AgentContent, program: 
   throw new JackinError('download.failed', message, { hint: 'pin another version of the agent in the configuration' });
 };
 
+/** What a volume of this agent, laid out as this version of jackin does it, is found by. */
+const agentLabels = (engine: Engine, agent: AgentSlug, recipe: AgentPackage, dependency: string | undefined) => ({
+  'jackin.kind': 'agent',
+  'jackin.agent': agent,
+  'jackin.arch': engine.arch,
+  'jackin.recipe': keyOf(LAYOUT, JSON.stringify(recipe), ...(dependency === undefined ? [] : [dependency])),
+});
+
+/**
+ * Of each agent the newest volume that is known to be complete, or the pinned one.
+ * One question to the engine; nothing is fetched, waited for or looked into.
+ */
+export const cachedAgentVolumes = async (
+  engine: Engine,
+  wanted: readonly { agent: AgentSlug; version: string | undefined }[],
+  { cache, cpuInfo = '/proc/cpuinfo' }: Pick<AgentVolumeOptions, 'cache' | 'cpuInfo'>,
+): Promise<{ agent: AgentSlug; name: string; version: string }[]> => {
+  if (wanted.length === 0) return [];
+  const memory = volumeMemory(cache);
+  const volumes = await engine.listVolumes({ ...MANAGED, 'jackin.kind': 'agent', 'jackin.arch': engine.arch });
+  const find = async ({ agent, version }: (typeof wanted)[number]) => {
+    const { package: recipe } = AGENTS[agent].runtime;
+    const labels = Object.entries(agentLabels(engine, agent, recipe, await platformDependency(recipe, engine.arch, cpuInfo)));
+    const own = volumes.filter((volume) => labels.every(([name, value]) => volume.labels[name] === value));
+    for (const volume of await newestFirst(own, version)) {
+      if (await memory.knows(volume)) return [{ agent, name: volume.name, version: volume.labels['jackin.agent.version'] ?? '' }];
+    }
+    return [];
+  };
+  return (await Promise.all(wanted.map(find))).flat();
+};
+
 /** As `ensureAgentVolume`, for a package that the table of agents need not name. */
 export const ensurePackageVolume = async (engine: Engine, options: PackageVolumeOptions, call: LongCall): Promise<ReadyVolume> => {
   const { agent, image, owner, recipe, program, version: pinned, cpuInfo = '/proc/cpuinfo' } = options;
   const memory = volumeMemory(options.cache);
   const dependency = await platformDependency(recipe, engine.arch, cpuInfo);
-  const labels = {
-    'jackin.kind': 'agent',
-    'jackin.agent': agent,
-    'jackin.arch': engine.arch,
-    'jackin.recipe': keyOf(LAYOUT, JSON.stringify(recipe), ...(dependency === undefined ? [] : [dependency])),
-  };
+  const labels = agentLabels(engine, agent, recipe, dependency);
   for (const volume of await cachedAgents(engine, labels, pinned)) {
     const version = volume.labels['jackin.agent.version'] ?? '';
     const check = { volume: volume.name, image, owner, memory };

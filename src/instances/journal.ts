@@ -16,6 +16,8 @@ const EntrySchema = z.strictObject({
   instance_id: z.string(),
   container: z.string(),
   network: z.string(),
+  /** The state was there before: undoing leaves it. */
+  restores: z.boolean().optional(),
 });
 
 export type JournalEntry = z.infer<typeof EntrySchema>;
@@ -77,14 +79,14 @@ const readEntries = async (paths: Paths): Promise<JournalEntry[]> => {
 };
 
 /**
- * Removes a container, its network and its state; whatever is already gone is
+ * Removes a container, its network and the state that came with it; whatever is already gone is
  * fine. Only what carries the label of this home and this instance is touched.
  */
 export const undoLaunch = async (engine: Engine, paths: Paths, homeId: string, entry: JournalEntry): Promise<void> => {
   const labels = { 'jackin.home': homeId, 'jackin.instance': entry.instance_id };
   for (const container of await engine.listContainers(labels)) await engine.removeContainer(container.id);
   for (const network of await engine.listNetworks(labels)) await engine.removeNetwork(network.name);
-  await removeTree(path.join(paths.dataDir, entry.container));
+  if (entry.restores !== true) await removeTree(path.join(paths.dataDir, entry.container));
   await closeJournal(paths, entry.container);
 };
 

@@ -6,6 +6,22 @@ import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 
 const RECORD_VERSION = 2;
 
+/** What was asked for when the instance was made, without what belonged to that moment: its session and its consents. */
+const MadeForSchema = z.strictObject({
+  role: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('name'), key: z.string() }),
+    z.strictObject({ kind: z.literal('folder'), path: z.string() }),
+  ]),
+  target: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('workspace'), name: z.string() }),
+    z.strictObject({ kind: z.literal('directory'), path: z.string() }),
+  ]),
+  mounts: z.array(z.strictObject({ source: z.string(), target: z.string(), readonly: z.boolean() })),
+  networks: z.array(z.string()),
+  agent_arguments: z.array(z.string()),
+  allowed_mounts: z.array(z.string()),
+});
+
 /** What the host last knew of an instance. Whether its container runs now, only the engine tells. */
 const RecordSchema = z.strictObject({
   version: z.literal(RECORD_VERSION),
@@ -22,10 +38,15 @@ const RecordSchema = z.strictObject({
   agent_version: z.string(),
   supported_agents: z.array(z.string()),
   image_tag: z.string(),
+  /** Versions of the agents that its container has, by slug. */
+  agents_inside: z.record(z.string(), z.string()).optional(),
+  /** Missing in records of older versions: such an instance cannot be started again. */
+  made_for: MadeForSchema.optional(),
   status: z.enum(['running', 'clean_exited', 'crashed', 'restore_available']),
 });
 
 export type InstanceRecord = z.infer<typeof RecordSchema>;
+export type MadeFor = z.infer<typeof MadeForSchema>;
 export type InstanceStatus = InstanceRecord['status'];
 
 const recordFile = (dataDir: string, container: string): string => path.join(dataDir, container, '.jackin', 'instance.json');
@@ -57,12 +78,16 @@ export const readRecord = async (dataDir: string, container: string): Promise<In
   }
 };
 
-/** Says that an instance has a new status. Does nothing when its state is gone. */
-export const updateStatus = async (dataDir: string, container: string, status: InstanceStatus, now: Date): Promise<void> => {
+/** Changes what is recorded of an instance. Does nothing when its state is gone. */
+export const updateRecord = async (dataDir: string, container: string, change: Partial<InstanceRecord>, now: Date): Promise<void> => {
   const record = await readRecord(dataDir, container);
-  if (record === undefined || record.status === status) return;
-  await writeRecord(dataDir, { ...record, status, updated_at: now.toISOString() });
+  if (record === undefined) return;
+  await writeRecord(dataDir, { ...record, ...change, updated_at: now.toISOString() });
 };
+
+/** Says that an instance has a new status. Does nothing when its state is gone. */
+export const updateStatus = (dataDir: string, container: string, status: InstanceStatus, now: Date): Promise<void> =>
+  updateRecord(dataDir, container, { status }, now);
 
 /** One state directory. Without a record when there is none that this jackin understands: one bad file hides no other instance. */
 export interface State {

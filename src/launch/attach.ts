@@ -1,24 +1,25 @@
 import type { Paths } from '../config/paths.ts';
-import { attachSession, type SessionEnd } from '../docker/attach.ts';
+import { attachSession, listSessions, type SessionEnd } from '../docker/attach.ts';
+import type { SessionInfo } from '../capsule/protocol.ts';
 import type { Engine } from '../docker/engine.ts';
 import type { Terminal } from '../docker/terminal.ts';
-import type { Instance } from '../instances/find.ts';
-import { updateStatus } from '../instances/record.ts';
 import { connectCapsule } from './connect-capsule.ts';
 import type { Deps } from './deps.ts';
+import { recordEnd } from './run-session.ts';
 
-/** Joins the session of a running instance until it ends or is left. */
+/** Joins a session of a running instance until it ends or is left: the named one, else the one that the launch started. */
 export const attachToInstance = async (
-  engine: Engine,
-  paths: Paths,
-  instance: Instance,
+  { engine, paths, container }: { engine: Engine; paths: Paths; container: string },
+  session: string | undefined,
   terminal: Terminal,
   deps: Deps,
 ): Promise<SessionEnd> => {
-  const stream = await connectCapsule(engine, instance.container);
-  const end = await attachSession(stream, undefined, { terminal, signals: deps.signals }, { signal: deps.signal });
-  if (end.kind === 'exited') {
-    await updateStatus(paths.dataDir, instance.container, end.code === 0 ? 'clean_exited' : 'crashed', deps.now());
-  }
+  const stream = await connectCapsule(engine, container);
+  const end = await attachSession(stream, session, { terminal, signals: deps.signals }, { signal: deps.signal });
+  await recordEnd(paths.dataDir, container, end, deps.now());
   return end;
 };
+
+/** The sessions of a running instance. */
+export const sessionsOf = async (engine: Engine, container: string, deps: Deps): Promise<SessionInfo[]> =>
+  listSessions(await connectCapsule(engine, container), { signal: deps.signal });

@@ -4,7 +4,7 @@ import type { GithubChange } from '../auth/github-handoff.ts';
 import { readGithub } from '../auth/github-source.ts';
 import type { HandoffChange } from '../auth/handoff.ts';
 import { readLogin } from '../auth/read-login.ts';
-import type { AgentSetup, LaunchRequest, TerminalSize } from '../capsule/protocol.ts';
+import type { AgentSetup, LaunchRequest, SpawnRequest, TerminalSize } from '../capsule/protocol.ts';
 import { assertPinned } from '../plan/auth.ts';
 import type { LaunchPlan, PlannedAuth, PlannedGithub } from '../plan/plan.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -12,6 +12,7 @@ import type { Secret } from '../shared/secret.ts';
 import type { Deps } from './deps.ts';
 import { sourceOptions } from './facts.ts';
 import type { HandedOver } from './instance-dir.ts';
+import type { Values } from './values.ts';
 
 /** What one agent's login becomes in the handoff of an instance. */
 const handoffChanges = async (auth: PlannedAuth, deps: Deps): Promise<HandoffChange[]> => {
@@ -67,12 +68,6 @@ const assertKeyNotEmpty = (plan: LaunchPlan, values: ReadonlyMap<string, Secret>
   throw new JackinError('auth.missing', `${key}, which ${agent} needs, is empty`, { hint: 'look at where the [env] table takes it from' });
 };
 
-/** Values of the `[env]` and of the `[github.env]` tables, by name. */
-export interface Values {
-  env: ReadonlyMap<string, Secret>;
-  github: ReadonlyMap<string, Secret>;
-}
-
 /** The first frame of a launch. The only place where secrets are put together; it goes over a stream and to no disk. */
 export const launchRequest = (
   plan: LaunchPlan,
@@ -87,6 +82,7 @@ export const launchRequest = (
       workdir: plan.workspace.workdir,
       agents: plan.auth.map((auth) => agentSetup(auth, values)),
       git: { github: githubSetup(plan.github.mode, github) },
+      hooks: [],
     },
     session: {
       agent: plan.agent.slug,
@@ -99,4 +95,11 @@ export const launchRequest = (
     },
     detached: plan.session.kind === 'detached',
   };
+};
+
+/** The same for one more session of an instance: only its own agent is set up. */
+export const spawnRequest = (plan: LaunchPlan, values: Values, size: TerminalSize | undefined): SpawnRequest => {
+  const { setup, session: { env, keys, ...session }, detached } = launchRequest(plan, values, size);
+  const agents = setup.agents.filter(({ slug }) => slug === plan.agent.slug);
+  return { session, detached, fresh: { setup: { ...setup, agents }, env, keys } };
 };

@@ -5,7 +5,7 @@ import { linkHandoffNames, placeStandIn, provisionHandoff } from '../auth/handof
 import type { HandoffChange } from '../auth/handoff.ts';
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
-import { createPrivateDir, ensurePrivateDir } from '../shared/atomic-files.ts';
+import { ensurePrivateDir } from '../shared/atomic-files.ts';
 
 /** Names that Debian programs look for; without them `ls -l` and many tools show bare numbers. */
 const SYSTEM_USERS = [
@@ -55,20 +55,28 @@ export interface HandedOver {
 }
 
 /**
- * Fills the state directory of a new instance: who the agent is, its durable
- * homes, and the first generation of the handoff. The directory itself is there.
+ * Fills the state directory of an instance: who the agent is, its durable homes, and
+ * a generation of the handoff. The directory itself is there; what an earlier launch
+ * has left in it stays, the handed-over logins aside.
  */
-export const fillInstanceDir = async (directory: string, plan: LaunchPlan, { logins: changes, github }: HandedOver): Promise<void> => {
+export const fillInstanceDir = async (directory: string, plan: LaunchPlan, handedOver: HandedOver): Promise<void> => {
   const owner = plan.container.user;
-  await createPrivateDir(path.join(directory, '.jackin'));
+  await ensurePrivateDir(path.join(directory, '.jackin'));
   await writePublic(path.join(directory, '.jackin', 'passwd'), passwdText(owner));
   await writePublic(path.join(directory, '.jackin', 'group'), groupText(owner.gid));
   await makeOwned(directory, 'state', owner);
   await makeOwned(directory, '.config/gh', owner);
-  await provisionGithub(path.join(directory, '.config', 'gh'), owner, github);
   const agents = plan.role.agents as AgentSlug[];
   for (const home of agents.flatMap((slug) => AGENTS[slug].homes)) await makeOwned(directory, path.join('home', home), owner);
-  await provisionHandoff(path.join(directory, 'handoff'), changes, owner);
+  await handOver(directory, plan, handedOver);
+};
+
+/** Brings what is handed over to an instance in line with what the host has; its container may run. */
+export const handOver = async (directory: string, plan: LaunchPlan, { logins, github }: HandedOver): Promise<void> => {
+  const owner = plan.container.user;
+  const agents = plan.role.agents as AgentSlug[];
+  await provisionGithub(path.join(directory, '.config', 'gh'), owner, github);
+  await provisionHandoff(path.join(directory, 'handoff'), logins, owner);
   const standIns = plan.auth.filter(({ mode }) => mode !== 'sync').map(({ agent }) => AGENTS[agent as AgentSlug]).filter(({ login }) => login?.account !== undefined);
   const linked = agents.map((slug) => AGENTS[slug]).filter((agent) => !standIns.includes(agent));
   await linkHandoffNames(directory, linked.flatMap(({ handoffs }) => handoffs));

@@ -38,7 +38,12 @@ const containerSpec = (plan: LaunchPlan, prepared: Prepared, labels: Record<stri
     mounts: [
       ...plan.mounts.map(({ source, target, readonly }) => ({ kind: 'bind' as const, source, target, readonly })),
       { kind: 'volume', source: prepared.runtimeVolume, target: '/jackin/runtime', readonly: true },
-      { kind: 'volume', source: prepared.agentVolume.name, target: `/jackin/agents/${agent.slug}`, readonly: true },
+      ...[{ agent: agent.slug, name: prepared.agentVolume.name }, ...prepared.otherAgents].map(({ agent: slug, name }) => ({
+        kind: 'volume' as const,
+        source: name,
+        target: `/jackin/agents/${slug}`,
+        readonly: true,
+      })),
     ],
     tmpfs: container.tmpfs,
     network: container.networks[0]!,

@@ -1,9 +1,11 @@
+import type { Readable } from 'node:stream';
 import { type Terminal } from '../docker/terminal.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
 import { overRoleEnv } from '../config/resolve-env.ts';
 import { type ResolvedConfig, resolveConfig, resolveRole } from '../config/resolve.ts';
 import type { AgentSlug } from '../agents/agents.ts';
 import { loggedInAgents } from '../plan/auth.ts';
+import type { InstanceRecord } from '../instances/record.ts';
 import { buildPlan } from '../plan/build.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
@@ -23,12 +25,15 @@ export interface Ui {
   report: Report;
   /** Undefined when nobody can be asked. */
   confirm: ((question: string) => Promise<boolean>) | undefined;
+  /** What a program on pipes reads; without it its input is empty. */
+  promptInput?: Readable;
   /** Where a one-shot prompt's output goes. */
   promptOutput: NodeJS.WritableStream;
   terminal: () => Terminal;
 }
 
 export interface PlannedLaunch {
+  request: LoadRequest;
   plan: LaunchPlan;
   config: ResolvedConfig;
   paths: Paths;
@@ -68,7 +73,7 @@ export const planLoad = async (request: LoadRequest, deps: Deps, choose?: Choose
   const config = { ...resolved, env: overRoleEnv(resolved.env, role.env) };
   const facts = await gatherFacts(deps, paths, config, role);
   const asked = await askForAgent(request, config, facts, choose);
-  return { plan: buildPlan(asked, config, facts), config, paths };
+  return { request: asked, plan: buildPlan(asked, config, facts), config, paths };
 };
 
 /** Asks for what the plan needs the operator's word for. Without it nothing happens. */
@@ -89,9 +94,9 @@ const migrateOutdated = async ({ config, paths }: PlannedLaunch, ui: Ui, deps: D
   for (const { file, from, to } of await migrateAll(paths, { dryRun: false, now: deps.now(), only: config.outdated.map((one) => one.file) })) ui.say(`config     ${file}: brought from ${from} to ${to}`);
 };
 
-/** Executes a plan after asking for what it needs. */
-export const launch = async (planned: PlannedLaunch, ui: Ui, deps: Deps): Promise<Executed> => {
+/** Executes a plan after asking for what it needs. With a `record`, it brings that instance back. */
+export const launch = async (planned: PlannedLaunch, ui: Ui, deps: Deps, record?: InstanceRecord): Promise<Executed> => {
   await obtainConsent(planned.plan, ui);
   await migrateOutdated(planned, ui, deps);
-  return executePlan(planned, ui, deps);
+  return executePlan(planned, ui, deps, record);
 };

@@ -4,7 +4,7 @@ import type { Paths } from '../config/paths.ts';
 import { type Construct, ensureConstruct } from '../docker/construct.ts';
 import type { Engine, LongCall } from '../docker/engine.ts';
 import { ensureRoleImage, roleImageTag } from '../docker/role-image.ts';
-import { ensureAgentVolume, ensureRuntimeVolume } from '../docker/volumes.ts';
+import { cachedAgentVolumes, ensureAgentVolume, ensureRuntimeVolume } from '../docker/volumes.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import { currentOwner } from '../shared/owner.ts';
 import type { Report } from '../shared/progress.ts';
@@ -16,6 +16,8 @@ export interface Prepared {
   construct: string;
   runtimeVolume: string;
   agentVolume: { name: string; version: string };
+  /** Other agents of the role, as far as they are cached: a session of theirs may be started beside. */
+  otherAgents: { agent: AgentSlug; name: string; version: string }[];
 }
 
 /** What is to be made ready: the parts of a plan that the engine keeps between launches. */
@@ -23,12 +25,14 @@ export interface Wanted {
   role: { key: string; content: string; path: string };
   image: { construct: string; construct_is_override: boolean; role: string | null; dockerfile: string };
   agent: { slug: AgentSlug; version: string | null };
+  others: { agent: AgentSlug; version: string | undefined }[];
 }
 
-export const wantedBy = ({ role, image, agent }: LaunchPlan): Wanted => ({
+export const wantedBy = ({ role, image, agent, volumes }: LaunchPlan): Wanted => ({
   role: { key: role.key, content: role.content, path: role.source.path },
   image,
   agent: { slug: agent.slug as AgentSlug, version: agent.version },
+  others: volumes.flatMap(({ if_cached }) => (if_cached === null ? [] : [{ agent: if_cached.agent as AgentSlug, version: if_cached.version ?? undefined }])),
 });
 
 /** A construct that is named from outside is known by its id, since its tag may move. */
@@ -60,12 +64,16 @@ export const prepareEngine = async (deps: Deps, paths: Paths, engine: Engine, wa
   const runtime = await ensureRuntimeVolume(engine, { ...shared, capsuleDir: path.join(packageRoot, 'dist', 'capsule') }, call('runtime'));
   signal.throwIfAborted();
   const { slug, version } = wanted.agent;
-  const agent = await ensureAgentVolume(engine, { ...shared, agent: slug, version: version ?? undefined }, call(`agent ${slug}`));
+  const [agent, otherAgents] = await Promise.all([
+    ensureAgentVolume(engine, { ...shared, agent: slug, version: version ?? undefined }, call(`agent ${slug}`)),
+    cachedAgentVolumes(engine, wanted.others, shared),
+  ]);
   signal.throwIfAborted();
   return {
     image,
     construct: construct.reference,
     runtimeVolume: runtime.name,
     agentVolume: { name: agent.name, version: agent.version },
+    otherAgents,
   };
 };

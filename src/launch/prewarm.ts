@@ -26,6 +26,7 @@ export const prewarmRole = async (
     role: { key: role.key, content: role.contentHash, path: role.source.path },
     image: { construct, construct_is_override: constructIsOverride, role: tag, dockerfile: role.dockerfile },
     agent: { slug, version: files.global?.value.agents?.[slug]?.version ?? null },
+    others: [],
   };
   return { slug, prepared: await prepareEngine(deps, paths, engine, wanted, report) };
 };

@@ -178,6 +178,17 @@ const planWarnings = (config: ResolvedConfig, auth: PlannedAuth[], agent: Launch
   ];
 };
 
+/** The other agents of the role come along where they cost nothing: then one of them can join the instance at once. */
+const planVolumes = (config: ResolvedConfig, agents: AgentSlug[], launched: LaunchPlan['agent']): LaunchPlan['volumes'] => {
+  const others = agents.filter((slug) => slug !== launched.slug).map((slug) => ({ slug, version: config.agentVersions[slug]?.value ?? null }));
+  const target = (slug: string): string => `/jackin/agents/${slug}`;
+  return [
+    { holds: 'Node and the capsule', target: RUNTIME_DIR, if_cached: null },
+    { holds: `${launched.slug} ${launched.version ?? 'in the newest cached version, else the newest there is'}`, target: target(launched.slug), if_cached: null },
+    ...others.map(({ slug, version }) => ({ holds: `${slug} ${version ?? 'in the newest cached version'}, if there is one`, target: target(slug), if_cached: { agent: slug, version } })),
+  ];
+};
+
 /** A folder has no name that a later load could use. */
 const lastRole = ({ workspace }: ResolvedConfig, { role }: Facts): string | null =>
   workspace.kind === 'saved' && role.source.kind === 'built-in' && workspace.lastRole?.value !== role.key ? role.key : null;
@@ -217,10 +228,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       role: facts.image.role,
       dockerfile: role.dockerfile,
     },
-    volumes: [
-      { holds: 'Node and the capsule', target: RUNTIME_DIR },
-      { holds: `${slug} ${agent.version ?? 'in the newest cached version, else the newest there is'}`, target: `/jackin/agents/${slug}` },
-    ],
+    volumes: planVolumes(config, role.agents, agent),
     container: planContainer(request, config, facts, name),
     git_pull: config.workspace.gitPull.value ? config.mounts.filter(({ readonly }) => !readonly).map(({ source }) => source) : [],
     last_role: lastRole(config, facts),

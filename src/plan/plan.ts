@@ -162,6 +162,15 @@ const container = z
   })
   .describe('The container as the engine is asked for it.');
 
+const volume = z.strictObject({
+  holds: z.string().describe('What is in it.'),
+  target: z.string().describe('Path in the container.'),
+  if_cached: z
+    .strictObject({ agent: agent.describe('Agent that is in it.'), version: z.string().nullable().describe('Pinned version; null: the newest that is cached.') })
+    .nullable()
+    .describe('Mounted only when the engine has it already: the agent is not the one that is started, and nothing is fetched for it.'),
+});
+
 const consent = z.strictObject({
   path: z.string().describe('Path that would be mounted.'),
   why: z.string().describe('What makes it sensitive.'),
@@ -190,7 +199,7 @@ export const PlanSchema = z
       })
       .describe('The image that the container is made from.'),
     volumes: z
-      .array(z.strictObject({ holds: z.string().describe('What is in it.'), target: z.string().describe('Path in the container.') }))
+      .array(volume)
       .describe('Engine volumes, mounted read-only.'),
     container,
     git_pull: z.array(z.string()).describe('Host directories that are pulled before the container starts, where they are git repositories.'),

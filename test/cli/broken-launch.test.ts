@@ -4,7 +4,7 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { beforeEach, expect, it } from 'vitest';
 import { encodeJson } from '../../src/capsule/frames.ts';
-import { FrameType } from '../../src/capsule/protocol.ts';
+import { FrameType, PROTOCOL_VERSION } from '../../src/capsule/protocol.ts';
 import { fakeCapsule } from '../fakes/capsule.ts';
 import { fakeEngine } from '../fakes/engine.ts';
 import { faultyEngine } from '../fakes/faulty-engine.ts';
@@ -57,7 +57,7 @@ it('a connection that is lost is jackin’s failure, in JSON too', async () => {
     images: ['debian:trixie'],
     exec: ({ stdin, stdout }) => {
       stdin.resume();
-      stdout.write(encodeJson(FrameType.welcome, { protocol: 1, sessions: [] }));
+      stdout.write(encodeJson(FrameType.welcome, { protocol: PROTOCOL_VERSION, sessions: [] }));
       stdout.write(encodeJson(FrameType.started, { id: 'kimi-1', agent: 'kimi', state: 'running', clients: 1, io: 'pipe' }));
       return 1;
     },

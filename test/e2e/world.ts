@@ -54,6 +54,8 @@ export interface World {
   prompt(text: string, env?: Record<string, string | undefined>): Promise<Outcome>;
   /** Names of the sandbox's containers. */
   containers(): Promise<string[]>;
+  /** Stops a container behind jackin's back. */
+  stopContainer(container: string): Promise<void>;
   /** Everything on the engine and on disk that outlives a launch, as text by where it stands. */
   traces(): Promise<Map<string, string>>;
   /** One directory of state for every instance. */
@@ -118,6 +120,10 @@ export const makeWorld = async (name: string): Promise<World> => {
         ),
         env,
       ),
+    async stopContainer(container) {
+      const { status } = await engine.call('POST', `/containers/${container}/stop?t=5`);
+      if (status !== 204) throw new Error(`stopping ${container}: ${status}`);
+    },
     async traces() {
       const found = new Map<string, string>();
       for (const container of await containers()) await readContainer(container, found);

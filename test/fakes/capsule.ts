@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { decodeJson, encodeData, encodeJson, frameReader } from '../../src/capsule/frames.ts';
-import { FrameType, type LaunchRequest } from '../../src/capsule/protocol.ts';
+import { FrameType, PROTOCOL_VERSION, type LaunchRequest } from '../../src/capsule/protocol.ts';
 import type { FakeOptions } from './engine.ts';
 
 export interface FakeCapsule {
@@ -21,12 +21,12 @@ export const fakeCapsule = ({ answer = 'hello\n', code = 0 } = {}): FakeCapsule 
       stdout.write(encodeJson(FrameType.started, { id: `${agent}-1`, agent, state: 'running', clients: 1, io }));
       if (request.detached) return;
       stdout.write(encodeData(FrameType.output, Buffer.from(answer)));
-      stdout.write(encodeJson(FrameType.exited, { id: `${agent}-1`, code }));
+      stdout.write(encodeJson(FrameType.exited, { id: `${agent}-1`, code, left: 0 }));
     };
     const read = frameReader((frame) => {
       if (frame.type === FrameType.launch) launch(decodeJson(frame) as LaunchRequest);
     });
-    stdout.write(encodeJson(FrameType.welcome, { protocol: 1, sessions: [] }));
+    stdout.write(encodeJson(FrameType.welcome, { protocol: PROTOCOL_VERSION, sessions: [] }));
     stdin.on('data', read);
     await once(stdin, 'end');
     return 0;

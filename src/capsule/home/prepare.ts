@@ -21,11 +21,23 @@ export interface Prepared {
   variables: Record<string, string>;
 }
 
+/** How preparing tells what takes long, and what ends it early. */
+export interface PrepareContext {
+  note: (text: string) => void;
+  signal: AbortSignal;
+}
+
 /**
  * Gets the instance ready before an agent starts: its home, then git. `env` is
  * what the sessions will have. Can be repeated at any time.
  */
-export const prepareInstance = async (request: SetupRequest, roots: HomeRoots, env: NodeJS.ProcessEnv, now: Date): Promise<Prepared> => {
+export const prepareInstance = async (
+  request: SetupRequest,
+  roots: HomeRoots,
+  env: NodeJS.ProcessEnv,
+  now: Date,
+  _context: PrepareContext,
+): Promise<Prepared> => {
   const report = await prepareHome(request, roots, now);
   const { variables, why } = await prepareGit(request.git, roots, env).catch((error: unknown) => {
     throw asDiskError(error, `setting up git in ${roots.state}`);

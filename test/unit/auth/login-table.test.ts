@@ -46,7 +46,7 @@ const start = async (agent: AgentSlug, mode: AuthMode): Promise<void> => {
 const used = async (agent: AgentSlug, mode: AuthMode): Promise<number | string | undefined> => {
   const key = AGENTS[agent].keys[mode];
   const keys = key === undefined ? {} : { [agent]: { [key]: 'fake-key' } };
-  const env = sessionEnvironment({}, { env: {}, keys }, { agent, cwd: '/', io: 'pty' }, home);
+  const env = sessionEnvironment({}, { env: {}, keys }, { id: `${agent}-1`, agent, cwd: '/', io: 'pty' }, home);
   const inside = await loginNumber(home, agent);
   if (key === undefined) return inside;
   // A key counts only when no login stands in its way.

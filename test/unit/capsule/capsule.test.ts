@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Terminal } from '@xterm/headless';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { encodeFrame } from '../../../src/capsule/frames.ts';
-import { FrameType, MAX_FRAME_BYTES, type CapsuleFailure, type LaunchRequest, type SessionExit, type SessionList, type SessionRequest, type Welcome } from '../../../src/capsule/protocol.ts';
+import { FrameType, PROTOCOL_VERSION, MAX_FRAME_BYTES, type CapsuleFailure, type LaunchRequest, type SessionExit, type SessionList, type SessionRequest, type Welcome } from '../../../src/capsule/protocol.ts';
 import { bundleForTest, launchRequest, runCapsule, type Client, type TestCapsule } from './run-capsule.ts';
 
 let bundle: string;
@@ -52,7 +52,7 @@ describe('a session on a PTY', () => {
     const one = await capsule();
     const client = await one.connect();
     client.launch({ argv: shell(script), io: 'pty' });
-    expect(await exited(client)).toEqual({ id: 'kimi-1', ...expected });
+    expect(await exited(client)).toEqual({ id: 'kimi-1', ...expected, left: 0 });
     await client.closed;
     expect(await one.exit).toEqual({ code: expected.code, signal: null });
   });
@@ -179,7 +179,7 @@ describe('a session on pipes', () => {
     await client.got(FrameType.started);
     for (let at = 0; at < bytes.length; at += 60_000) client.send(FrameType.input, bytes.subarray(at, at + 60_000));
     client.send(FrameType.inputEnd);
-    expect(await exited(client)).toEqual({ id: 'kimi-1', code: 37 });
+    expect(await exited(client)).toEqual({ id: 'kimi-1', code: 37, left: 0 });
     expect(client.output().equals(bytes)).toBe(true);
     expect(client.errorOutput().equals(bytes)).toBe(true);
     await client.closed;
@@ -208,7 +208,7 @@ describe('a session on pipes', () => {
     client.launch({ argv: shell('sleep 60; echo never') });
     await client.got(FrameType.started);
     client.json(FrameType.signal, { signal: 'SIGKILL' });
-    expect(await exited(client)).toEqual({ id: 'kimi-1', code: 137, signal: 'SIGKILL' });
+    expect(await exited(client)).toEqual({ id: 'kimi-1', code: 137, signal: 'SIGKILL', left: 0 });
   });
 
   it('ends although a child in the background holds its output open', async () => {
@@ -251,7 +251,7 @@ describe('a launch', () => {
   it('reports the home, then the start', async () => {
     const client = await (await capsule()).connect();
     client.launch({});
-    expect(await client.got(FrameType.welcome)).toEqual({ protocol: 1, sessions: [] });
+    expect(await client.got(FrameType.welcome)).toEqual({ protocol: PROTOCOL_VERSION, sessions: [] });
     expect(await client.got(FrameType.ready)).toEqual({ logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }] });
     expect(await client.got(FrameType.started)).toMatchObject({ id: 'kimi-1', state: 'running', io: 'pipe' });
   });
@@ -270,7 +270,7 @@ describe('a launch', () => {
   it.each<[string, Partial<LaunchRequest> | { session: Partial<SessionRequest> }, string, string]>([
     ['a program that is not there', { session: { argv: ['no-such-agent'] } }, 'agent-missing', 'no-such-agent'],
     ['a directory that is not there', { session: { cwd: '/no/such/directory' } }, 'setup', '/no/such/directory'],
-    ['a home that cannot be prepared', { setup: { workdir: '/refuse', agents: [], git: { github: { mode: 'ignore' } } } }, 'setup', 'the disk is full'],
+    ['a home that cannot be prepared', { setup: { workdir: '/refuse', agents: [], git: { github: { mode: 'ignore' } }, hooks: [] } }, 'setup', 'the disk is full'],
   ])('of %s is refused, and can be tried again', async (_, request, code, says) => {
     const { session = {}, ...more } = request as { session?: Partial<SessionRequest> };
     const one = await capsule();

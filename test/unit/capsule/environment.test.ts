@@ -3,7 +3,7 @@ import { AGENTS } from '../../../src/agents/agents.ts';
 import { sessionEnvironment } from '../../../src/capsule/environment.ts';
 
 const host = { env: { EDITOR: 'vi' }, keys: { kimi: { KIMI_API_KEY: 'one' }, claude: { ANTHROPIC_API_KEY: 'two' } } };
-const kimi = { agent: 'kimi', cwd: '/work', io: 'pty' } as const;
+const kimi = { id: 'kimi-1', agent: 'kimi', cwd: '/work', io: 'pty' } as const;
 
 describe('the environment of a session', () => {
   it('holds what the host sent, and the keys of its own agent only', () => {
@@ -16,6 +16,7 @@ describe('the environment of a session', () => {
       COLORTERM: 'truecolor',
       LANG: 'C.UTF-8',
       JACKIN_AGENT: 'kimi',
+      JACKIN_SESSION_ID: 'kimi-1',
       HOME: '/home/agent',
       PWD: '/work',
     });
@@ -24,7 +25,7 @@ describe('the environment of a session', () => {
   it('holds no keys and no agent for anything that is not an agent', () => {
     for (const agent of ['shell', 'constructor', 'toString']) {
       const env = sessionEnvironment({}, host, { ...kimi, agent, io: 'pipe' }, '/home/agent');
-      expect(Object.keys(env).sort()).toEqual(['EDITOR', 'HOME', 'LANG', 'PWD']);
+      expect(Object.keys(env).sort()).toEqual(['EDITOR', 'HOME', 'JACKIN_SESSION_ID', 'LANG', 'PWD']);
     }
   });
 
@@ -41,7 +42,7 @@ describe('the environment of a session', () => {
   });
 
   it('holds a key under the name by which the agent uses it without asking, where a person could be asked', () => {
-    const names = (io: 'pty' | 'pipe') => Object.keys(sessionEnvironment({}, host, { agent: 'claude', cwd: '/work', io }, '/home/agent'));
+    const names = (io: 'pty' | 'pipe') => Object.keys(sessionEnvironment({}, host, { id: 'claude-1', agent: 'claude', cwd: '/work', io }, '/home/agent'));
     expect(names('pty')).toContain('JACKIN_ANTHROPIC_API_KEY');
     expect(names('pty')).not.toContain('ANTHROPIC_API_KEY');
     expect(names('pipe')).toContain('ANTHROPIC_API_KEY');
@@ -52,7 +53,7 @@ describe('the environment of a session', () => {
     const keys = Object.fromEntries(Object.values(AGENTS).map((agent) => [agent.slug, Object.fromEntries(Object.values(agent.keys).map((name) => [name, `fake-${name}`]))]));
     for (const { slug, keys: own } of Object.values(AGENTS)) {
       for (const io of ['pty', 'pipe'] as const) {
-        const env = sessionEnvironment({}, { env: {}, keys }, { agent: slug, cwd: '/', io }, '/home/agent');
+        const env = sessionEnvironment({}, { env: {}, keys }, { id: `${slug}-1`, agent: slug, cwd: '/', io }, '/home/agent');
         const values = Object.values(env).filter((value) => value.startsWith('fake-'));
         expect(values.sort()).toEqual(Object.values(own).map((name) => `fake-${name}`).sort());
       }

@@ -142,7 +142,7 @@ const connectClient = async (file: string): Promise<Client> => {
 };
 
 export const launchRequest = (session: Partial<SessionRequest>, more: Partial<LaunchRequest> = {}): LaunchRequest => ({
-  setup: { workdir: '/', agents: [], git: { github: { mode: 'ignore' } } },
+  setup: { workdir: '/', agents: [], git: { github: { mode: 'ignore' } }, hooks: [] },
   session: { agent: 'kimi', argv: ['true'], cwd: '/', io: 'pipe', size: { cols: 100, rows: 30 }, env: {}, keys: {}, ...session },
   detached: false,
   ...more,

@@ -13,6 +13,8 @@ const start = (script: string): Session =>
     cwd: '/',
     env: { PATH: process.env['PATH'] ?? '' },
     size: { cols: 80, rows: 24 },
+    changed: () => {},
+    left: () => 0,
   });
 
 /** A viewer that takes everything at once; `onOutput` is called when it is given some. */

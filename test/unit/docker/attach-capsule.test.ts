@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { PassThrough } from 'node:stream';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { FrameType } from '../../../src/capsule/protocol.ts';
-import { attachSession, launchAttached, launchDetached, launchPiped, type CapsuleStream } from '../../../src/docker/attach.ts';
+import { FrameType, type LaunchRequest } from '../../../src/capsule/protocol.ts';
+import { attachSession, openAttached, openDetached, openPiped, type Opening, type CapsuleStream } from '../../../src/docker/attach.ts';
 import { bundleForTest, exitOf, launchRequest, runCapsule, type TestCapsule } from '../capsule/run-capsule.ts';
 import { fakeTerminal } from './fake-terminal.ts';
 
@@ -26,6 +26,8 @@ const capsule = async (): Promise<TestCapsule> => {
   return started;
 };
 const stream = (child: ChildProcess): CapsuleStream => child as unknown as CapsuleStream;
+/** The opening of an instance. */
+const launching = (request: LaunchRequest): Opening => ({ kind: 'launch', request });
 const shell = (script: string) => ['sh', '-c', script];
 
 it('a prompt runs on pipes: input, output, errors and exit code come through, and all ends', async () => {
@@ -39,9 +41,9 @@ it('a prompt runs on pipes: input, output, errors and exit code come through, an
     output.on('data', (chunk: Buffer) => chunks.push(chunk));
     return chunks;
   });
-  const end = launchPiped(stream(child), launchRequest({ argv: shell('cat; echo oops >&2; exit 37') }), streams);
+  const end = openPiped(stream(child), launching(launchRequest({ argv: shell('cat; echo oops >&2; exit 37') })), streams);
   streams.stdin.end(bytes);
-  expect(await end).toEqual({ kind: 'exited', code: 37 });
+  expect(await end).toEqual({ kind: 'exited', id: 'kimi-1', code: 37, left: 0 });
   const [output, errors] = collected.map((chunks) => Buffer.concat(chunks));
   expect(output?.equals(bytes)).toBe(true);
   expect(errors?.toString()).toBe('oops\n');
@@ -56,7 +58,7 @@ it('a session is launched, left with the detach key, joined again, and ended', a
   const child = one.startConnect();
   const gone = exitOf(child);
   const argv = shell('printf "hello "; stty size; read x; echo "got $x"; read y; sleep 0.1; exit 5');
-  const launched = launchAttached(stream(child), launchRequest({ argv, io: 'pty' }), { terminal: first, signals: first.signals });
+  const launched = openAttached(stream(child), launching(launchRequest({ argv, io: 'pty' })), { terminal: first, signals: first.signals });
   await expect.poll(() => first.shown()).toContain('hello 30 100');
   first.input.write('\x1c');
   expect(await launched).toEqual({ kind: 'detached', reason: 'key' });
@@ -68,7 +70,7 @@ it('a session is launched, left with the detach key, joined again, and ended', a
   second.input.write('input\r');
   await expect.poll(() => second.shown()).toContain('got input');
   second.input.write('\r');
-  expect(await joined).toEqual({ kind: 'exited', code: 5 });
+  expect(await joined).toEqual({ kind: 'exited', id: 'kimi-1', code: 5, left: 0 });
   expect(await one.exit).toEqual({ code: 5, signal: null });
 });
 
@@ -77,7 +79,7 @@ it('a session lives on when the host dies', async () => {
   const terminal = fakeTerminal();
   const child = one.startConnect();
   const argv = shell('echo here; read x; sleep 0.1; exit 6');
-  const end = launchAttached(stream(child), launchRequest({ argv, io: 'pty' }), { terminal, signals: terminal.signals });
+  const end = openAttached(stream(child), launching(launchRequest({ argv, io: 'pty' })), { terminal, signals: terminal.signals });
   await expect.poll(() => terminal.shown()).toContain('here');
   child.kill('SIGKILL');
   expect(await end).toMatchObject({ kind: 'lost' });
@@ -93,7 +95,7 @@ it('a detached launch returns while the session runs', async () => {
   const child = one.startConnect();
   const gone = exitOf(child);
   const reports: unknown[] = [];
-  const end = launchDetached(stream(child), launchRequest({ argv: shell('read x'), io: 'pty' }), { onReady: (report) => reports.push(report) });
+  const end = openDetached(stream(child), launching(launchRequest({ argv: shell('read x'), io: 'pty' })), { onReady: (report) => reports.push(report) });
   expect(await end).toEqual({ kind: 'detached', reason: 'asked' });
   expect(reports).toEqual([{ logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }] }]);
   await gone;
@@ -104,12 +106,12 @@ it('a detached launch returns while the session runs', async () => {
 it('the connecting program waits for a capsule that is still starting', async () => {
   const one = await capsule();
   // Started in the same moment as the capsule, which needs longer.
-  const end = launchPiped(stream(one.startConnect()), launchRequest({ argv: ['echo', 'hi'] }), {
+  const end = openPiped(stream(one.startConnect()), launching(launchRequest({ argv: ['echo', 'hi'] })), {
     stdout: new PassThrough().resume(),
     stderr: new PassThrough().resume(),
     signals: fakeTerminal().signals,
   });
-  expect(await end).toEqual({ kind: 'exited', code: 0 });
+  expect(await end).toEqual({ kind: 'exited', id: 'kimi-1', code: 0, left: 0 });
 });
 
 it('the connecting program gives up when there is no capsule, in one line', { timeout: 30_000 }, async () => {

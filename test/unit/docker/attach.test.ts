@@ -2,14 +2,17 @@ import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { decodeJson, encodeData, encodeFrame, encodeJson, frameReader, type Frame } from '../../../src/capsule/frames.ts';
-import { FrameType } from '../../../src/capsule/protocol.ts';
-import { attachSession, launchAttached, launchDetached, launchPiped, type CapsuleStream, type SessionEnd } from '../../../src/docker/attach.ts';
+import { FrameType, PROTOCOL_VERSION, type LaunchRequest } from '../../../src/capsule/protocol.ts';
+import { attachSession, openAttached, openDetached, openPiped, type Opening, type CapsuleStream, type SessionEnd } from '../../../src/docker/attach.ts';
 import { JackinError } from '../../../src/shared/errors.ts';
 import { launchRequest } from '../capsule/run-capsule.ts';
 import { fakeTerminal } from './fake-terminal.ts';
 
+/** The opening of an instance. */
+const launching = (request: LaunchRequest): Opening => ({ kind: 'launch', request });
+
 /** A capsule that says what the test tells it to. */
-const fakeCapsule = (protocol = 1) => {
+const fakeCapsule = (protocol = PROTOCOL_VERSION) => {
   const stream = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
   const frames: Frame[] = [];
   const read = frameReader((frame) => frames.push(frame));
@@ -61,8 +64,8 @@ describe('a terminal that is attached', () => {
   it('is restored when the session ends', async () => {
     const all = await attached();
     all.capsule.output('bye');
-    all.capsule.say(FrameType.exited, { id: 'kimi-1', code: 37 });
-    expect(await all.end).toEqual({ kind: 'exited', code: 37 });
+    all.capsule.say(FrameType.exited, { id: 'kimi-1', code: 37, left: 0 });
+    expect(await all.end).toEqual({ kind: 'exited', id: 'kimi-1', code: 37, left: 0 });
     await expectRestored(all);
     expect(all.terminal.shown()).toMatch(/^bye/);
   });
@@ -124,7 +127,7 @@ describe('a terminal that is attached', () => {
     expect(capsule.said(FrameType.resize).map(decodeJson).at(-1)).toEqual({ cols: 132, rows: 40 });
     capsule.output('\x1b[31mred');
     await expect.poll(() => terminal.shown()).toBe('\x1b[31mred');
-    capsule.say(FrameType.exited, { id: 'kimi-1', code: 0 });
+    capsule.say(FrameType.exited, { id: 'kimi-1', code: 0, left: 0 });
     await end;
   });
 });
@@ -135,11 +138,11 @@ describe('a launch', () => {
     const terminal = fakeTerminal();
     const told: unknown[] = [];
     const options = { onReady: (report: unknown) => told.push(report), onStarted: (session: unknown) => told.push(session) };
-    const end = launchAttached(capsule.stream, launchRequest({ io: 'pty', size: { cols: 1, rows: 1 } }), { terminal, signals: terminal.signals }, options);
+    const end = openAttached(capsule.stream, launching(launchRequest({ io: 'pty', size: { cols: 1, rows: 1 } })), { terminal, signals: terminal.signals }, options);
     expect(decodeJson(await capsule.heard(FrameType.launch))).toMatchObject({ session: { size: { cols: 100, rows: 30 } }, detached: false });
     capsule.say(FrameType.ready, { logins: [{ slug: 'kimi', outcome: 'handoff', why: 'fresh \x1b[2Jlogin' }] });
     capsule.start();
-    capsule.say(FrameType.exited, { id: 'kimi-1', code: 0 });
+    capsule.say(FrameType.exited, { id: 'kimi-1', code: 0, left: 0 });
     await end;
     expect(told).toEqual([
       { logins: [{ slug: 'kimi', outcome: 'handoff', why: 'fresh  [2Jlogin' }] },
@@ -149,7 +152,7 @@ describe('a launch', () => {
 
   it('that is detached leaves at once', async () => {
     const capsule = fakeCapsule();
-    const end = launchDetached(capsule.stream, launchRequest({}));
+    const end = openDetached(capsule.stream, launching(launchRequest({})));
     expect(decodeJson(await capsule.heard(FrameType.launch))).toMatchObject({ detached: true });
     capsule.start();
     expect(await end).toEqual({ kind: 'detached', reason: 'asked' });
@@ -159,7 +162,7 @@ describe('a launch', () => {
   it('can be interrupted until the session runs', async () => {
     const capsule = fakeCapsule();
     const abort = new AbortController();
-    const end = launchDetached(capsule.stream, launchRequest({}), { signal: abort.signal });
+    const end = openDetached(capsule.stream, launching(launchRequest({})), { signal: abort.signal });
     await capsule.heard(FrameType.launch);
     abort.abort();
     expect((await failure(end)).exitCode).toBe(130);
@@ -172,7 +175,7 @@ describe('a launch', () => {
     [{ code: 'setup', message: 'the disk\n is full' }, 1, /the disk {2}is full/],
   ])('that is refused is an error: %o', async (refusal, exitCode, says) => {
     const capsule = fakeCapsule();
-    const end = launchDetached(capsule.stream, launchRequest({}));
+    const end = openDetached(capsule.stream, launching(launchRequest({})));
     capsule.say(FrameType.failed, refusal);
     const error = await failure(end);
     expect(error.exitCode).toBe(exitCode);
@@ -181,7 +184,7 @@ describe('a launch', () => {
 
   it('says what to do when the container is of another version', async () => {
     const capsule = fakeCapsule(99);
-    const error = await failure(launchDetached(capsule.stream, launchRequest({})));
+    const error = await failure(openDetached(capsule.stream, launching(launchRequest({}))));
     expect(error.message).toContain('99');
     expect(error.hint).toContain('jackin eject');
     expect(capsule.frames).toEqual([]);
@@ -189,7 +192,7 @@ describe('a launch', () => {
 
   it('gives the words of the connecting program when there is no capsule', async () => {
     const stream = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
-    const end = launchDetached(stream, launchRequest({}));
+    const end = openDetached(stream, launching(launchRequest({})));
     stream.stdout.end();
     stream.stderr.end('jackin: no capsule answers\n');
     expect(await end).toEqual({ kind: 'lost', why: 'jackin: no capsule answers' });
@@ -201,7 +204,7 @@ describe('a launch on pipes', () => {
     const capsule = fakeCapsule();
     const terminal = fakeTerminal();
     const streams = { stdin, stdout: new PassThrough(), stderr: new PassThrough(), signals: terminal.signals };
-    const end = launchPiped(capsule.stream, launchRequest({}), streams);
+    const end = openPiped(capsule.stream, launching(launchRequest({})), streams);
     await capsule.heard(FrameType.launch);
     capsule.start();
     await expect.poll(() => terminal.signals.listenerCount('SIGINT')).toBe(1);
@@ -232,12 +235,12 @@ describe('a launch on pipes', () => {
     const { capsule, streams, end } = await piped();
     const bytes = Buffer.alloc(4 * 1024 * 1024, 'x');
     for (let at = 0; at < bytes.length; at += 65_536) capsule.stream.stdout.write(encodeData(FrameType.output, bytes.subarray(at, at + 65_536)));
-    capsule.say(FrameType.exited, { id: 'kimi-1', code: 0, signal: 'SIGTERM' });
+    capsule.say(FrameType.exited, { id: 'kimi-1', code: 0, signal: 'SIGTERM', left: 0 });
     await sleep(100);
     expect(streams.stdout.readableLength + streams.stdout.writableLength).toBeLessThan(bytes.length);
     const got: Buffer[] = [];
     streams.stdout.on('data', (chunk: Buffer) => got.push(chunk));
-    expect(await end).toEqual({ kind: 'exited', code: 0, signal: 'SIGTERM' });
+    expect(await end).toEqual({ kind: 'exited', id: 'kimi-1', code: 0, signal: 'SIGTERM', left: 0 });
     await expect.poll(() => Buffer.concat(got).length).toBe(bytes.length);
   });
 
