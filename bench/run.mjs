@@ -2,7 +2,7 @@
 // more about the machine than about the program. The two sides of a ratio are
 // run by turns, so that whatever else the machine does weighs on both.
 //
-//   npm run bench [-- start] [load] [config] [handoff] [auth] [--check]
+//   npm run bench [-- start] [load] [config] [handoff] [auth] [sessions] [--check]
 //
 // --check exits 1 when a budget is exceeded.
 import process from 'node:process';
@@ -14,6 +14,7 @@ const BENCHES = {
   config: () => import('./config.mjs'),
   handoff: () => import('./handoff.mjs'),
   auth: () => import('./auth-status.mjs'),
+  sessions: () => import('./sessions.mjs'),
 };
 
 const asked = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));

@@ -53,6 +53,7 @@ const deps: Deps = {
   stdout: process.stdout,
   stderr: process.stderr,
   now: () => new Date(),
+  timeZone: () => process.env.TZ || Intl.DateTimeFormat().resolvedOptions().timeZone,
   randomBytes: (count) => randomBytes(count),
   packageRoot: path.resolve(import.meta.dirname, '..'),
   version: BUILD_VERSION,

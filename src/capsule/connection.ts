@@ -83,7 +83,7 @@ export const serveConnection = (socket: Socket, host: SessionHost): (() => void)
     if (over) return;
     const failure: CapsuleFailure =
       error instanceof Refusal ? { code: error.code, message: error.message } : { code: 'protocol', message: messageOf(error) };
-    host.log(`refused (${failure.code}): ${failure.message}`);
+    host.log(`refused (${failure.code}): ${failure.message.split('\n', 1)[0]}`);
     send(encodeJson(FrameType.failed, failure));
     finish();
   };

@@ -16,20 +16,30 @@ export interface Screen {
   resize: (size: TerminalSize) => void;
   /** Calls back, exactly between what was written before and after this call, with the picture at that point. */
   picture: (show: (picture: Buffer) => void) => void;
+  /** Nothing more will be written: only the picture is kept, which needs a fraction of the memory. */
+  freeze: () => void;
 }
 
-/** The model of a terminal. `answer` gets its replies to the program's questions (DA, DSR and the like). */
-export const createScreen = (size: TerminalSize, answer: (reply: string) => void): Screen => {
+const openModel = (size: TerminalSize) => {
   const terminal = new Terminal({ ...size, scrollback: SCROLLBACK_LINES, allowProposedApi: true });
   const serializer = new SerializeAddon();
   terminal.loadAddon(serializer);
   const modes = trackModes(terminal);
+  const draw = (): Buffer => Buffer.from(clearScreen(terminal.rows) + modes.before() + serializer.serialize() + modes.after());
+  return { terminal, draw };
+};
+
+/** The model of a terminal. `answer` gets its replies to the program's questions (DA, DSR and the like). */
+export const createScreen = (size: TerminalSize, answer: (reply: string) => void): Screen => {
+  // Let go when it is frozen: the model of a screen is large.
+  let model: ReturnType<typeof openModel> | undefined = openModel(size);
+  let frozen: Buffer = Buffer.alloc(0);
   let backlog = 0;
   let blank = true;
   // Two flags, because the model works bytes off later than they come.
   let queuedUnseen = true;
   let answering = true;
-  terminal.onData((reply) => {
+  model.terminal.onData((reply) => {
     if (answering) answer(reply);
   });
   return {
@@ -39,21 +49,28 @@ export const createScreen = (size: TerminalSize, answer: (reply: string) => void
       blank = false;
       if (unseen !== queuedUnseen) {
         queuedUnseen = unseen;
-        terminal.write('', () => {
+        model?.terminal.write('', () => {
           answering = unseen;
         });
       }
       backlog += bytes.byteLength;
-      terminal.write(bytes, () => {
+      model?.terminal.write(bytes, () => {
         backlog -= bytes.byteLength;
       });
     },
-    resize: ({ cols, rows }) => terminal.resize(cols, rows),
+    resize: ({ cols, rows }) => model?.terminal.resize(cols, rows),
     picture: (show) => {
+      const { terminal, draw } = model ?? {};
+      if (terminal === undefined || draw === undefined) return show(frozen);
       // The model works its queue off in order, so the callback of an empty write marks this point.
-      terminal.write('', () => {
-        const picture = clearScreen(terminal.rows) + modes.before() + serializer.serialize() + modes.after();
-        show(Buffer.from(picture));
+      terminal.write('', () => show(draw()));
+    },
+    freeze: () => {
+      const { terminal, draw } = model ?? {};
+      terminal?.write('', () => {
+        frozen = draw!();
+        terminal.dispose();
+        model = undefined;
       });
     },
   };

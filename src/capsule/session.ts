@@ -74,6 +74,7 @@ export const startSession = (spec: SessionSpec): Session => {
       exit = ending;
       ending.left = spec.left();
       for (const [viewer, queue] of viewers) if (queue === undefined) finish(viewer, exit);
+      screen?.freeze();
       tellEnd(exit);
       spec.changed();
     },

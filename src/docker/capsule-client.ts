@@ -40,6 +40,8 @@ export type SessionEnd =
   | { kind: 'lost'; why: string };
 
 export interface AttachOptions {
+  /** Called first, with the sessions that there are; an error that it throws ends the talk. */
+  onWelcome?: (sessions: SessionInfo[]) => void;
   /** Called once when the home is prepared; never when joining a session that runs. */
   onReady?: (report: SetupReport) => void;
   /** Called with what setting the home up is doing, where that may take long. */
@@ -125,11 +127,14 @@ export const converse = (
     if (isOver()) return;
     if (!greeted && frame.type !== FrameType.welcome) throw new Error('it does not greet');
     switch (frame.type) {
-      case FrameType.welcome:
-        checkProtocol(parseMessage(frame, welcomeMessage).protocol);
+      case FrameType.welcome: {
+        const { protocol, sessions } = parseMessage(frame, welcomeMessage);
+        checkProtocol(protocol);
+        options.onWelcome?.(sessions);
         greeted = true;
         send(opening);
         return;
+      }
       case FrameType.ready:
         return options.onReady?.(parseMessage(frame, setupReportMessage));
       case FrameType.note:

@@ -56,7 +56,8 @@ export const sessionExitMessage: z.ZodType<SessionExit> = z.object({ id: line, c
 
 export const failureMessage: z.ZodType<CapsuleFailure> = z.object({
   code: z.enum(['protocol', 'setup', 'agent-missing', 'program-missing', 'no-session', 'busy']),
-  message: line,
+  // A hook of the role that fails shows the end of its output, over several lines.
+  message: z.string().max(10_000).transform((text) => text.replaceAll(/[^\P{Cc}\n]+/gu, ' ')),
 });
 
 /** Throws an error that does not quote the frame. */
@@ -92,7 +93,7 @@ const REFUSALS: Record<CapsuleFailure['code'], { code: ErrorCode; what: string; 
     hint: 'fetch it again with `jackin prewarm`, then start anew with `jackin load`',
   },
   'program-missing': { code: 'not-found', what: 'the program cannot be started' },
-  'no-session': { code: 'not-found', what: 'there is no such session', hint: '`jackin hardline --inspect` lists the sessions' },
+  'no-session': { code: 'not-found', what: 'there is no such session', hint: '`jackin hardline <instance> --inspect` lists them; without sessions `jackin hardline <instance>` starts the agent again' },
   busy: { code: 'conflict', what: 'the container is in use', hint: 'join its session with `jackin hardline`' },
 };
 

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AGENTS } from '../agents/agents.ts';
+import type { RoleHook } from '../plan/hooks.ts';
 import { isErrno, JackinError } from '../shared/errors.ts';
 import { packContext } from './build-context.ts';
 import { buildWithTail } from './build.ts';
@@ -63,8 +64,21 @@ const layerScript = (): string => {
   ].join('\n');
 };
 
-/** One instruction without continuation lines: it must mean the same under any `# escape=` of the role. */
-const thinLayer = (): string => ['', 'USER 0', `RUN ${JSON.stringify(['/bin/sh', '-ec', layerScript()])}`, ''].join('\n');
+/** Where the capsule finds the role's hooks: in the image, so that an agent cannot change what runs before the next one. */
+const HOOKS_DIR = '/jackin/hooks';
+
+/** Each hook from the build context under its name. They run whatever mode the role's files have. */
+const hookInstructions = (hooks: readonly RoleHook[]): string[] =>
+  hooks.length === 0
+    ? []
+    : [
+        ...hooks.map(({ name, file }) => `COPY ${JSON.stringify([file, `${HOOKS_DIR}/${name}`])}`),
+        `RUN ${JSON.stringify(['/bin/chmod', '-R', '0755', HOOKS_DIR])}`,
+      ];
+
+/** Instructions without continuation lines: they must mean the same under any `# escape=` of the role. */
+const thinLayer = (hooks: readonly RoleHook[]): string =>
+  ['', 'USER 0', `RUN ${JSON.stringify(['/bin/sh', '-ec', layerScript()])}`, ...hookInstructions(hooks), ''].join('\n');
 
 /** Keeps ASCII letters and digits, in lower case, as instance names do. */
 const compacted = (roleKey: string): string =>
@@ -75,17 +89,19 @@ const compacted = (roleKey: string): string =>
 
 /**
  * Tag of the image of a role: a function of the role's content (a commit or a
- * `directoryKey`), its Dockerfile's path, the construct's key and the layer that
- * jackin adds, and of nothing else.
+ * `directoryKey`), its Dockerfile's path, its hooks, the construct's key and the
+ * layer that jackin adds, and of nothing else.
  */
-export const roleImageTag = (role: { key: string; content: string; dockerfile: string; constructKey: string }): string =>
-  `jackin-local/role-${compacted(role.key)}:${keyOf(role.content, role.dockerfile, role.constructKey, thinLayer())}`;
+export const roleImageTag = (role: { key: string; content: string; dockerfile: string; hooks: readonly RoleHook[]; constructKey: string }): string =>
+  `jackin-local/role-${compacted(role.key)}:${keyOf(role.content, role.dockerfile, role.constructKey, thinLayer(role.hooks))}`;
 
 export interface RoleImageSpec {
   /** Root of the role's checkout: the build context. */
   roleDir: string;
   /** Path of the Dockerfile below it. */
   dockerfile: string;
+  /** What it runs before an agent starts. */
+  hooks: readonly RoleHook[];
   constructReference: string;
   tag: string;
   labels: Labels;
@@ -109,7 +125,7 @@ export const ensureRoleImage = async (engine: Engine, spec: RoleImageSpec, call:
   if (present !== undefined) return { id: present, built: false };
 
   const role = await readDockerfile(spec);
-  const text = substituteConstruct(role, spec.dockerfile, spec.constructReference) + thinLayer();
+  const text = substituteConstruct(role, spec.dockerfile, spec.constructReference) + thinLayer(spec.hooks);
   const context = await packContext(spec.roleDir, { path: spec.dockerfile, text });
   const instructions = parseDockerfile(role, spec.dockerfile);
   const locate = (step: number): string => {

@@ -81,6 +81,7 @@ export const announcement = (plan: LaunchPlan): string[] => {
     ...plan.auth.filter((other) => other !== auth).map((other) => `           ${authLine(other)}`),
     `github     ${githubLine(plan)}`,
     ...(forked.length > 0 ? [`           ${forkLine(forked)}`] : []),
+    ...(role.hooks.length > 0 ? [`hooks      ${role.hooks.map(({ name }) => name).join(', ')} of the role ${role.hooks.length === 1 ? 'runs' : 'run'} first`] : []),
     ...user,
     ...plan.warnings.map((warning) => `note       ${warning}`),
   ].map(oneLine);

@@ -3,21 +3,36 @@ import { attachSession, listSessions, type SessionEnd } from '../docker/attach.t
 import type { SessionInfo } from '../capsule/protocol.ts';
 import type { Engine } from '../docker/engine.ts';
 import type { Terminal } from '../docker/terminal.ts';
+import { JackinError } from '../shared/errors.ts';
 import { connectCapsule } from './connect-capsule.ts';
 import type { Deps } from './deps.ts';
 import { recordEnd } from './run-session.ts';
 
-/** Joins a session of a running instance until it ends or is left: the named one, else the one that the launch started. */
+/**
+ * Joins a session of a running instance until it ends or is left: the named one,
+ * else the one that the launch started. Undefined when nothing was launched in the
+ * container since it was started. `check` sees the sessions first, and may throw.
+ */
 export const attachToInstance = async (
   { engine, paths, container }: { engine: Engine; paths: Paths; container: string },
-  session: string | undefined,
+  { session, check }: { session: string | undefined; check: (sessions: SessionInfo[]) => void },
   terminal: Terminal,
   deps: Deps,
-): Promise<SessionEnd> => {
-  const stream = await connectCapsule(engine, container);
-  const end = await attachSession(stream, session, { terminal, signals: deps.signals }, { signal: deps.signal });
-  await recordEnd(paths.dataDir, container, end, deps.now());
-  return end;
+): Promise<SessionEnd | undefined> => {
+  const idle = new JackinError('conflict', `nothing was launched in ${container} since it was started`);
+  const onWelcome = (sessions: SessionInfo[]) => {
+    check(sessions);
+    if (sessions.length === 0) throw idle;
+  };
+  try {
+    const stream = await connectCapsule(engine, container);
+    const end = await attachSession(stream, session, { terminal, signals: deps.signals }, { signal: deps.signal, onWelcome });
+    await recordEnd(paths.dataDir, container, end, deps.now());
+    return end;
+  } catch (error) {
+    if (error === idle) return undefined;
+    throw error;
+  }
 };
 
 /** The sessions of a running instance. */

@@ -82,7 +82,7 @@ export const launchRequest = (
       workdir: plan.workspace.workdir,
       agents: plan.auth.map((auth) => agentSetup(auth, values)),
       git: { github: githubSetup(plan.github.mode, github) },
-      hooks: [],
+      hooks: plan.role.hooks.map(({ name }) => name),
     },
     session: {
       agent: plan.agent.slug,

@@ -14,6 +14,8 @@ export interface Deps {
   stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
   stderr: Writable & { isTTY?: boolean };
   now: () => Date;
+  /** Name of the operator's time zone, such as `Europe/Berlin`; undefined when nobody knows. */
+  timeZone?: () => string | undefined;
   randomBytes: (count: number) => Uint8Array;
   /** Folder of the installed package: `roles/`, `construct/`, `dist/`. */
   packageRoot: string;

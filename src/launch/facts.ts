@@ -80,14 +80,15 @@ export const imageFacts = async ({ env, packageRoot }: Deps, role: RoleFacts): P
   // The tag of an image that is named from outside may move: only the engine knows what it is now.
   if (override !== undefined) return { construct: override, constructIsOverride: true, role: null };
   const construct = await constructReference(packageRoot);
-  const { key, contentHash: content, dockerfile } = role;
-  return { construct, constructIsOverride: false, role: roleImageTag({ key, content, dockerfile, constructKey: construct }) };
+  const { key, contentHash: content, dockerfile, hooks } = role;
+  return { construct, constructIsOverride: false, role: roleImageTag({ key, content, dockerfile, hooks, constructKey: construct }) };
 };
 
 /** Looks at the world once, before the plan: files and variables, never the engine. */
 export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConfig, role: RoleFacts): Promise<Facts> => {
   const now = deps.now();
   const operator = { uid: deps.uid, gid: deps.gid };
+  const timeZone = deps.timeZone?.();
   const [logins, mounts, workdir, github, jackinHome, configDir, operatorHome] = await Promise.all([
     inspectLogins(config, role, deps, now),
     Promise.all(config.mounts.map((mount) => lookAtMount(mount, config.mounts))),
@@ -109,5 +110,6 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
     paths: { jackinHome, configDir, dataDir: paths.dataDir, operatorHome },
     image: await imageFacts(deps, role),
     now: now.toISOString(),
+    ...(timeZone !== undefined && { timeZone }),
   };
 };

@@ -4,18 +4,15 @@ import type { Paths } from '../config/paths.ts';
 import { endSession, type SessionEnd } from '../docker/attach.ts';
 import type { Engine } from '../docker/engine.ts';
 import { type Instance, type InstanceState, selectInstances, stateOf } from '../instances/find.ts';
-import type { InstanceRecord } from '../instances/record.ts';
 import type { SessionMode } from '../plan/request.ts';
 import { JackinError } from '../shared/errors.ts';
-import { announcement } from './announce.ts';
 import { attachToInstance, sessionsOf } from './attach.ts';
 import { connectCapsule } from './connect-capsule.ts';
 import type { Deps } from './deps.ts';
-import { launch, planLoad, type Ui } from './load.ts';
+import type { Ui } from './load.ts';
 import { openInstances } from './open-instances.ts';
-import { openAgentSession, openShell, type Standing } from './open-session.ts';
+import { openShell } from './open-shell.ts';
 import type { Choose } from './place.ts';
-import { replayRequest } from './replay.ts';
 
 export type Doing =
   /** Back to a session, or to the agent that the instance was made for. */
@@ -57,52 +54,15 @@ export const selectOne = (instances: Instance[], selector: string | undefined): 
   return selectInstances(candidates.filter((instance) => stateOf(instance) === best), { selector: undefined, all: false }, 'hardline')[0]!;
 };
 
-interface Opened {
+export interface Opened {
   engine: Engine;
   paths: Paths;
   instance: Instance;
 }
 
-const recordOf = ({ record, id, container }: Instance): InstanceRecord => {
-  if (record !== undefined) return record;
-  throw new JackinError('conflict', `the state of ${container} is gone: it cannot be started again, and no agent can join it`, {
-    hint: `\`jackin eject ${id}\` removes what is left of it; start anew with \`jackin load\``,
-  });
-};
-
-const howItEnded = ({ engine }: Instance): string => {
-  if (engine?.oomKilled) return 'it was ended because it had used up the memory';
-  return engine?.exitCode === undefined ? 'it was stopped' : `it had ended with code ${engine.exitCode}`;
-};
-
-/** Starts the agent of an instance, or another one in it, from whatever state the instance is in. */
-const startAgent = async (opened: Opened, sessions: SessionInfo[], { doing, session }: HardlineRequest, ui: Ui, choose: Choose, deps: Deps): Promise<SessionEnd> => {
-  const { engine, instance } = opened;
-  const record = recordOf(instance);
-  const other = doing.kind === 'agent' ? doing : undefined;
-  const request = replayRequest(record, {
-    agent: other === undefined ? (record.agent as AgentSlug) : other.agent,
-    session: session.kind === 'piped' ? { kind: 'attached' } : session,
-    // What was meant for the agent that it was made for means nothing to another one.
-    agentArguments: other?.agentArguments,
-  });
-  const planned = await planLoad(request, deps, choose);
-  for (const line of announcement(planned.plan)) ui.say(line);
-  const state = stateOf(instance);
-  if (state === 'ejected') {
-    ui.say(`instance   ${instance.id}: its container is made anew from its state`);
-    return (await launch(planned, ui, deps, record)).end;
-  }
-  const standing: Standing['state'] = state === 'exited' ? 'stopped' : sessions.length === 0 ? 'idle' : 'busy';
-  if (standing === 'stopped') ui.say(`instance   ${instance.id}: ${howItEnded(instance)}; it is started again`);
-  if (standing === 'idle') ui.say(`instance   ${instance.id}: its container was started without jackin; its agent is started again`);
-  return openAgentSession({ engine, record, state: standing }, planned, ui, deps);
-};
-
-const assertRuns = (instance: Instance, sessions: SessionInfo[]): void => {
-  if (sessions.length > 0) return;
-  const what = stateOf(instance) === 'running' ? 'nothing was launched in it since its container started' : 'it does not run';
-  throw new JackinError('conflict', `instance ${instance.id}: ${what}`, { hint: `\`jackin hardline ${instance.id}\` starts its agent again` });
+const assertRuns = (instance: Instance): void => {
+  if (stateOf(instance) === 'running') return;
+  throw new JackinError('conflict', `instance ${instance.id} does not run`, { hint: `\`jackin hardline ${instance.id}\` starts its agent again` });
 };
 
 /** `kimi-1 (running), shell-1 (exited with 0)`. */
@@ -116,27 +76,36 @@ const assertSession = (instance: Instance, sessions: SessionInfo[], name: string
   });
 };
 
+/** Loaded only when it is needed: coming back to what runs must not wait for it. */
+const startAgent: typeof import('./start-again.ts').startAgent = async (...parts) => (await import('./start-again.ts')).startAgent(...parts);
+
 const act = async (opened: Opened, request: HardlineRequest, ui: Ui, choose: Choose, deps: Deps): Promise<{ end: SessionEnd; ended?: string }> => {
   const { engine, paths, instance } = opened;
   const { doing, session } = request;
   const { container } = instance;
-  const sessions = stateOf(instance) === 'running' ? await sessionsOf(engine, container, deps) : [];
+  const listSessions = async () => (stateOf(instance) === 'running' ? sessionsOf(engine, container, deps) : []);
   switch (doing.kind) {
     case 'back': {
-      if (doing.session !== undefined) assertSession(instance, sessions, doing.session);
-      if (sessions.length === 0) return { end: await startAgent(opened, sessions, request, ui, choose, deps) };
-      if (session.kind === 'detached') return { end: { kind: 'detached', reason: 'asked' } };
-      return { end: await attachToInstance({ engine, paths, container }, doing.session, ui.terminal(), deps) };
+      const check = (sessions: SessionInfo[]) => {
+        if (doing.session !== undefined) assertSession(instance, sessions, doing.session);
+      };
+      if (session.kind === 'attached' && stateOf(instance) === 'running') {
+        const end = await attachToInstance({ engine, paths, container }, { session: doing.session, check }, ui.terminal(), deps);
+        return { end: end ?? (await startAgent(opened, [], request, ui, choose, deps)) };
+      }
+      const sessions = await listSessions();
+      check(sessions);
+      return { end: sessions.length > 0 ? { kind: 'detached', reason: 'asked' } : await startAgent(opened, sessions, request, ui, choose, deps) };
     }
     case 'agent':
-      return { end: await startAgent(opened, sessions, request, ui, choose, deps) };
+      return { end: await startAgent(opened, await listSessions(), request, ui, choose, deps) };
     case 'shell': {
-      assertRuns(instance, sessions);
+      assertRuns(instance);
       const how = session.kind === 'prompt' ? 'piped' : session.kind;
-      return { end: await openShell({ engine, record: { container, workdir: instance.record?.workdir ?? '/' }, paths }, doing.argv, how, ui, deps) };
+      return { end: await openShell({ engine, paths, container, workdir: instance.record?.workdir ?? '/' }, doing.argv, how, ui, deps) };
     }
     case 'end': {
-      assertSession(instance, sessions, doing.session);
+      assertRuns(instance);
       const code = await endSession(await connectCapsule(engine, container), doing.session, { signal: deps.signal });
       const ended = code === undefined ? `${doing.session}, the last session of instance ${instance.id}: its container ends as well` : `${doing.session} (code ${code})`;
       return { end: { kind: 'detached', reason: 'asked' }, ended };

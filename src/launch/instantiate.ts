@@ -30,7 +30,8 @@ const containerSpec = (plan: LaunchPlan, prepared: Prepared, labels: Record<stri
     name: container.name,
     hostname: container.name,
     image: prepared.image,
-    argv: ['/jackin/runtime/bin/node', '/jackin/runtime/capsule/capsule.mjs'],
+    // A young generation of the usual size would keep what a burst of output once needed.
+    argv: ['/jackin/runtime/bin/node', '--max-semi-space-size=2', '/jackin/runtime/capsule/capsule.mjs'],
     user: `${container.user.uid}:${container.user.gid}`,
     workdir: '/',
     env: container.env,

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import type { AgentSlug } from '../agents/agents.ts';
-import { SHELL, type SpawnRequest } from '../capsule/protocol.ts';
 import type { Opening, SessionEnd } from '../docker/attach.ts';
 import { copyAgentInto } from '../docker/copy-agent.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -89,21 +88,4 @@ export const openAgentSession = async (standing: Standing, planned: PlannedLaunc
     if (state === 'stopped' && !running) await engine.stopContainer(container, STOP_SECONDS).catch(tellTrouble(`${container} cannot be stopped again`, ui));
     throw error;
   }
-};
-
-/** Opens a shell beside the agents, or runs a program as they would: nothing is set up for it. */
-export const openShell = async (
-  { engine, record, paths }: { engine: Engine; record: { container: string; workdir: string }; paths: PlannedLaunch['paths'] },
-  argv: string[],
-  how: 'attached' | 'detached' | 'piped',
-  ui: Ui,
-  deps: Deps,
-): Promise<SessionEnd> => {
-  const { container, workdir } = record;
-  const io = how === 'piped' ? 'pipe' : 'pty';
-  const size = how === 'attached' ? terminalSize(ui.terminal()) : DETACHED_SIZE;
-  const request: SpawnRequest = { session: { agent: SHELL, argv, cwd: workdir, io, size }, detached: how === 'detached' };
-  const end = await runSession({ engine, container, agent: undefined, kind: how === 'piped' ? 'prompt' : how, opening: { kind: 'spawn', request } }, ui, deps);
-  await recordEnd(paths.dataDir, container, end, deps.now()).catch(tellTrouble('how the session ended cannot be recorded', ui));
-  return end;
 };

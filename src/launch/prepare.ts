@@ -5,6 +5,7 @@ import { type Construct, ensureConstruct } from '../docker/construct.ts';
 import type { Engine, LongCall } from '../docker/engine.ts';
 import { ensureRoleImage, roleImageTag } from '../docker/role-image.ts';
 import { cachedAgentVolumes, ensureAgentVolume, ensureRuntimeVolume } from '../docker/volumes.ts';
+import type { RoleHook } from '../plan/hooks.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import { currentOwner } from '../shared/owner.ts';
 import type { Report } from '../shared/progress.ts';
@@ -22,14 +23,14 @@ export interface Prepared {
 
 /** What is to be made ready: the parts of a plan that the engine keeps between launches. */
 export interface Wanted {
-  role: { key: string; content: string; path: string };
+  role: { key: string; content: string; path: string; hooks: readonly RoleHook[] };
   image: { construct: string; construct_is_override: boolean; role: string | null; dockerfile: string };
   agent: { slug: AgentSlug; version: string | null };
   others: { agent: AgentSlug; version: string | undefined }[];
 }
 
 export const wantedBy = ({ role, image, agent, volumes }: LaunchPlan): Wanted => ({
-  role: { key: role.key, content: role.content, path: role.source.path },
+  role: { key: role.key, content: role.content, path: role.source.path, hooks: role.hooks },
   image,
   agent: { slug: agent.slug as AgentSlug, version: agent.version },
   others: volumes.flatMap(({ if_cached }) => (if_cached === null ? [] : [{ agent: if_cached.agent as AgentSlug, version: if_cached.version ?? undefined }])),
@@ -37,7 +38,7 @@ export const wantedBy = ({ role, image, agent, volumes }: LaunchPlan): Wanted =>
 
 /** A construct that is named from outside is known by its id, since its tag may move. */
 const roleTag = ({ image, role }: Wanted, construct: Construct): string =>
-  image.role ?? roleImageTag({ key: role.key, content: role.content, dockerfile: image.dockerfile, constructKey: construct.key });
+  image.role ?? roleImageTag({ key: role.key, content: role.content, dockerfile: image.dockerfile, hooks: role.hooks, constructKey: construct.key });
 
 /**
  * Makes sure that image and volumes are there: the construct, the role's image on
@@ -54,6 +55,7 @@ export const prepareEngine = async (deps: Deps, paths: Paths, engine: Engine, wa
   const spec = {
     roleDir: wanted.role.path,
     dockerfile: wanted.image.dockerfile,
+    hooks: wanted.role.hooks,
     constructReference: construct.reference,
     tag: image,
     labels: { 'jackin.class': wanted.role.key },

@@ -23,7 +23,7 @@ export const prewarmRole = async (
   const { construct, constructIsOverride, role: tag } = await imageFacts(deps, role);
   const engine = await deps.connectEngine(deps.env);
   const wanted = {
-    role: { key: role.key, content: role.contentHash, path: role.source.path },
+    role: { key: role.key, content: role.contentHash, path: role.source.path, hooks: role.hooks },
     image: { construct, construct_is_override: constructIsOverride, role: tag, dockerfile: role.dockerfile },
     agent: { slug, version: files.global?.value.agents?.[slug]?.version ?? null },
     others: [],

@@ -17,6 +17,8 @@ import { chooseAgent, planSession } from './session.ts';
 
 const PIDS_LIMIT = 4096;
 const CONTAINER_HOME = '/home/agent';
+/** Names of time zones, and the forms such as `CET-1CEST` that POSIX knows; not a path of the host. */
+const TIME_ZONE = /^[A-Za-z][A-Za-z0-9_+,.:/-]{0,63}$/;
 const RUNTIME_DIR = '/jackin/runtime';
 
 /** Variables of an image that would run code in front of the capsule; a bare name removes them. */
@@ -146,6 +148,7 @@ const planContainer = (
       `JACKIN_ROLE=${facts.role.key}`,
       `JACKIN_WORKDIR=${config.workspace.workdir}`,
       `HOME=${CONTAINER_HOME}`,
+      ...(facts.timeZone !== undefined && TIME_ZONE.test(facts.timeZone) ? [`TZ=${facts.timeZone}`] : []),
       // Without it, agents that refuse to run as root would; docs/adr/0003 says why this is told to them.
       ...(user.uid === 0 ? ['IS_SANDBOX=1'] : []),
       ...REMOVED_ENV,
@@ -215,7 +218,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       file: config.workspace.file,
       workdir: config.workspace.workdir,
     },
-    role: { key: role.key, name: role.name, source: role.source, content: role.contentHash, agents: role.agents },
+    role: { key: role.key, name: role.name, source: role.source, content: role.contentHash, agents: role.agents, hooks: role.hooks },
     agent,
     session: planSession(request, slug, auth.find((entry) => entry.agent === slug)!.mode, model?.passed, config.workspace.workdir),
     auth,

@@ -1,6 +1,7 @@
 import type { AgentSlug } from '../agents/agents.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
 import type { LoginFacts, LoginState } from '../agents/login-facts.ts';
+import type { RoleHook } from './hooks.ts';
 
 /** What the plan must know of the world: looked at once, before it. Never the engine, never a secret. */
 export interface Facts {
@@ -18,6 +19,8 @@ export interface Facts {
   /** `role`: tag of the role's image; null when only the engine can tell, because the construct is an override. */
   image: { construct: string; constructIsOverride: boolean; role: string | null };
   now: string;
+  /** The operator's, such as `Europe/Berlin`. */
+  timeZone?: string;
 }
 
 /** `unknown`: only gh itself can tell, and is asked at the launch. */
@@ -46,6 +49,8 @@ export interface RoleFacts {
   models: Partial<Record<AgentSlug, string>>;
   /** Variables of its manifest. */
   env: EnvEntry[];
+  /** What it runs before an agent starts, in this order. */
+  hooks: RoleHook[];
 }
 
 export interface MountFacts {

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { AGENT_SLUGS } from '../agents/agents.ts';
+import { HOOK_NAMES } from './hooks.ts';
 
 const agent = z.enum(AGENT_SLUGS as [string, ...string[]]);
 
@@ -112,6 +113,9 @@ const role = z
       .describe('Where the role comes from.'),
     content: z.string().describe('SHA-256 over the files of the role.'),
     agents: z.array(agent).describe('Agents that it supports: each of them is provided for.'),
+    hooks: z
+      .array(z.strictObject({ name: z.enum(HOOK_NAMES).describe('When it runs.'), file: z.string().describe('Path below the role’s folder.') }))
+      .describe('What the role runs in the container before an agent starts, in this order.'),
   })
   .describe('The tool profile that the container is made of.');
 

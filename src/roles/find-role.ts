@@ -6,6 +6,7 @@ import type { RoleFacts } from '../plan/facts.ts';
 import { roleSegment } from '../plan/names.ts';
 import type { RoleSelector } from '../plan/request.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+import { assertHookFiles } from './hooks.ts';
 import { parseManifest } from './manifest.ts';
 
 const MANIFEST = 'jackin.role.toml';
@@ -66,6 +67,7 @@ const readRole = async (key: string, source: RoleFacts['source']): Promise<RoleF
     });
   }
   const manifest = parseManifest(manifestFile, text);
+  await assertHookFiles(source.path, manifest.hooks);
   const contentHash = await hashFolder(source.path);
   return {
     key,
@@ -77,6 +79,7 @@ const readRole = async (key: string, source: RoleFacts['source']): Promise<RoleF
     agents: manifest.agents,
     models: manifest.models,
     env: manifest.env,
+    hooks: manifest.hooks.map(({ name, file }) => ({ name, file })),
   };
 };
 

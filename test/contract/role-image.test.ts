@@ -39,7 +39,7 @@ describe('construct and role image on the real engine', () => {
       await mkdir(path.dirname(path.join(roleDir, name)), { recursive: true });
       await writeFile(path.join(roleDir, name), text);
     }
-    return { roleDir, dockerfile: 'Dockerfile', constructReference: construct.reference, tag: `${scope.id}-${suffix}:one`, labels: scope.labels };
+    return { roleDir, dockerfile: 'Dockerfile', hooks: [], constructReference: construct.reference, tag: `${scope.id}-${suffix}:one`, labels: scope.labels };
   };
 
   const shell = async (image: string, script: string, user = '4321:4321'): Promise<string> => {
@@ -139,6 +139,20 @@ describe('construct and role image on the real engine', () => {
     );
   });
 
+  test('hooks are in the image, whole and not to be changed, whatever their mode and a .dockerignore', async () => {
+    const files = {
+      Dockerfile: '# escape=`\nFROM projectjackin/construct:trixie\nRUN mkdir -p /jackin/hooks && echo theirs > /jackin/hooks/preflight\nWORKDIR /tmp\nENV PATH=/nothing\nUSER agent\n',
+      'hooks/once@1.sh': 'once\n',
+      'env': 'export A=1\n',
+      '.dockerignore': '*\n**/*.sh\n',
+    };
+    const hooks: RoleImageSpec['hooks'] = [{ name: 'setup_once', file: 'hooks/once@1.sh' }, { name: 'source', file: './env' }];
+    const spec = { ...(await role(files, 'hooks')), hooks };
+    await ensureRoleImage(engine, spec, {});
+    const script = 'export PATH=/usr/bin:/bin; cd /jackin/hooks; stat -c "%n %a %u:%g" . *; cat *; for f in *; do echo x > $f; rm -f $f; done 2>&1 | grep -c denied';
+    expect(await shell(spec.tag, script)).toBe(['. 755 0:0', 'setup_once 755 0:0', 'source 755 0:0', 'once', 'export A=1', '4', ''].join('\n'));
+  });
+
   test('a failing build says where in the Dockerfile, and shows the end of its output', async () => {
     const Dockerfile = ['# a comment', 'FROM projectjackin/construct:trixie', '', `LABEL jackin.test.build=${scope.id}`, 'RUN seq 1 40; echo this is why; \\', '    exit 9', ''].join('\n');
     const spec = await role({ Dockerfile }, 'failing');
@@ -174,9 +188,9 @@ describe('construct and role image on the real engine', () => {
 
   test('the shipped role builds', async () => {
     const roleDir = path.join(packageRoot, 'roles', 'agent-smith');
-    const tag = roleImageTag({ key: 'agent-smith', content: 'test', dockerfile: 'Dockerfile', constructKey: construct.key });
+    const tag = roleImageTag({ key: 'agent-smith', content: 'test', dockerfile: 'Dockerfile', hooks: [], constructKey: construct.key });
     expect(tag).toMatch(/^jackin-local\/role-agentsmith:[0-9a-f]{12}$/);
-    const spec = { roleDir, dockerfile: 'Dockerfile', constructReference: construct.reference, tag: `${scope.id}-smith:one`, labels: scope.labels };
+    const spec = { roleDir, dockerfile: 'Dockerfile', hooks: [], constructReference: construct.reference, tag: `${scope.id}-smith:one`, labels: scope.labels };
     expect(await ensureRoleImage(engine, spec, {})).toMatchObject({ built: true });
   });
 });

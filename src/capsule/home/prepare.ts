@@ -1,5 +1,6 @@
 import { AGENTS, isAgentSlug } from '../../agents/agents.ts';
 import { asDiskError } from '../../shared/atomic-files.ts';
+import { runHooks } from '../hooks.ts';
 import type { AgentSetup, LoginOutcome, SetupReport, SetupRequest } from '../protocol.ts';
 import { prepareFileAgent } from './file-agent.ts';
 import { prepareGit } from './git-config.ts';
@@ -15,6 +16,10 @@ const prepareAgent = async (setup: AgentSetup, workdir: string, roots: HomeRoots
     : await prepareFileAgent({ ...agent, login: agent.login }, setup, workdir, roots, now);
 };
 
+/** What the host has sent, beside what the container has of its image: that may be a secret. */
+const hostValues = (env: NodeJS.ProcessEnv, container = process.env): string[] =>
+  Object.entries(env).flatMap(([name, value]) => (value === undefined || value === container[name] ? [] : [value]));
+
 export interface Prepared {
   report: SetupReport;
   /** For the environment of every session; they win over what is there. Never a secret. */
@@ -28,21 +33,24 @@ export interface PrepareContext {
 }
 
 /**
- * Gets the instance ready before an agent starts: its home, then git. `env` is
- * what the sessions will have. Can be repeated at any time.
+ * Gets the instance ready before an agent starts: its home, git, then the role's
+ * hooks. `env` is what the sessions will have. Can be repeated at any time.
  */
 export const prepareInstance = async (
   request: SetupRequest,
   roots: HomeRoots,
   env: NodeJS.ProcessEnv,
   now: Date,
-  _context: PrepareContext,
+  context: PrepareContext,
 ): Promise<Prepared> => {
   const report = await prepareHome(request, roots, now);
   const { variables, why } = await prepareGit(request.git, roots, env).catch((error: unknown) => {
     throw asDiskError(error, `setting up git in ${roots.state}`);
   });
-  return { report: { ...report, ...(why !== undefined && { github: why }) }, variables };
+  const hookContext = { ...context, env: { ...env, ...variables }, secrets: hostValues(env) };
+  const exported = await runHooks(request.hooks, { home: roots.home, state: roots.state, workdir: request.workdir }, hookContext);
+  // A hook that changes what git needs would take the operator's login and name from it.
+  return { report: { ...report, ...(why !== undefined && { github: why }) }, variables: { ...exported, ...variables } };
 };
 
 /**

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findProgram } from '../../../src/capsule/program.ts';
+import { findProgram, findShell } from '../../../src/capsule/program.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -48,5 +48,17 @@ describe('the program of a session', () => {
     expect(await find(own)).toMatchObject({ missing: expect.stringContaining('codex') as string });
     await put('agents/codex/.jackin-complete');
     expect(await find(own)).toEqual({ file: own });
+  });
+});
+
+describe('the shell of a container', () => {
+  const place = () => ({ cwd: dir, path: `${dir}/bin`, agentsDir: path.join(dir, 'agents') });
+
+  it('is the one that people like best, and where there is none that is said', async () => {
+    expect(await findShell(place())).toEqual({ missing: 'there is no shell in the PATH of the container (looked for bash, zsh, fish, sh)' });
+    const sh = await put('bin/sh', 0o755);
+    expect(await findShell(place())).toEqual({ file: sh });
+    const bash = await put('bin/bash', 0o755);
+    expect(await findShell(place())).toEqual({ file: bash });
   });
 });

@@ -11,6 +11,7 @@ import { FrameType, type LaunchRequest, type SessionRequest } from '../../../src
 
 /** The home has tests of its own; here its preparation does what the workdir's name says. */
 const FAKE_PREPARE = `export const prepareInstance = async ({ workdir }) => {
+  if (workdir === '/slow') await new Promise((resolve) => setTimeout(resolve, 1000));
   if (workdir === '/refuse') throw new Error('the disk is full');
   return { report: { logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }] }, variables: {} };
 };`;
@@ -89,6 +90,8 @@ export interface Client {
   errorOutput: () => Buffer;
   /** The JSON of the first frame of that type, once it is there. */
   got<T>(type: FrameType): Promise<T>;
+  /** The JSON of all frames of that type so far. */
+  all<T>(type: FrameType): T[];
   /** Waits until the output holds the text. */
   sees: (text: string) => Promise<void>;
   closed: Promise<void>;
@@ -135,6 +138,7 @@ const connectClient = async (file: string): Promise<Client> => {
     output: () => bytes(FrameType.output),
     errorOutput: () => bytes(FrameType.errorOutput),
     got: async <T>(type: FrameType) => decodeJson(await until(() => frames.find((frame) => frame.type === type), `frame ${type.toString(16)}`)) as T,
+    all: <T>(type: FrameType) => frames.filter((frame) => frame.type === type).map((frame) => decodeJson(frame) as T),
     sees: async (text) => {
       await until(() => (bytes(FrameType.output).includes(text) ? true : undefined), `output ${JSON.stringify(text)}`);
     },

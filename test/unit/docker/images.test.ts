@@ -49,11 +49,11 @@ describe('keys', () => {
   });
 
   test('of a role image: role, content, Dockerfile and construct', () => {
-    const role = { key: 'Owner/agent-smith', content: 'c1', dockerfile: 'Dockerfile', constructKey: 'k1' };
+    const role = { key: 'Owner/agent-smith', content: 'c1', dockerfile: 'Dockerfile', hooks: [], constructKey: 'k1' };
     const tag = roleImageTag(role);
     expect(tag).toMatch(/^jackin-local\/role-owneragentsmith:[0-9a-f]{12}$/);
-    const others = [{ content: 'c2' }, { dockerfile: 'sub/Dockerfile' }, { constructKey: 'k2' }].map((change) => roleImageTag({ ...role, ...change }));
-    expect(new Set([tag, ...others]).size).toBe(4);
+    const others = [{ content: 'c2' }, { dockerfile: 'sub/Dockerfile' }, { constructKey: 'k2' }, { hooks: [{ name: 'source' as const, file: 'a.sh' }] }].map((change) => roleImageTag({ ...role, ...change }));
+    expect(new Set([tag, ...others]).size).toBe(5);
     expect(roleImageTag({ ...role, key: '../..' })).toMatch(/^jackin-local\/role-role:/);
   });
 });
@@ -88,7 +88,7 @@ describe('a build context', () => {
 });
 
 describe('the image of a role', () => {
-  const spec = () => ({ roleDir: directory, dockerfile: 'Dockerfile', constructReference: 'construct:1', tag: 'role:1', labels: { 'jackin.role.git.sha': 'abc' } });
+  const spec = () => ({ roleDir: directory, dockerfile: 'Dockerfile', hooks: [], constructReference: 'construct:1', tag: 'role:1', labels: { 'jackin.role.git.sha': 'abc' } });
 
   test('is the role\'s Dockerfile on the construct, with the layer of jackin', async () => {
     await write('Dockerfile', 'FROM projectjackin/construct:trixie\nRUN x');

@@ -12,7 +12,8 @@ const role = (changes: Partial<RoleFacts>): World['facts'] => ({
     manifestFile: '/pkg/jackin.role.toml',
     agents: ['kimi'],
     models: {},
-      env: [],
+    env: [],
+    hooks: [],
     ...changes,
   },
 });
@@ -25,6 +26,11 @@ describe('the plan', () => {
     expect(planOf(world)).toEqual(planOf(world));
     expect(JSON.stringify(planOf(world))).not.toContain('canary');
     expect(planOf(world).env).toEqual([{ name: 'TOKEN', kind: 'literal', decided_by: { layer: 'global', file: '/c/config.toml', line: 2 } }]);
+  });
+
+  it('shows what the role runs first', () => {
+    const hooks: RoleFacts['hooks'] = [{ name: 'source', file: 'hooks/env' }];
+    expect(planOf({ facts: role({ hooks }) }).role.hooks).toEqual(hooks);
   });
 
   it('mounts the directory where it is and starts there', () => {
@@ -194,5 +200,16 @@ describe('a key', () => {
 
   it('that no mode uses is said to go nowhere', () => {
     expect(planOf({ global: '[env]\nKIMI_API_KEY = "sk"\n' }).warnings.join()).toMatch(/KIMI_API_KEY .* goes to no session: kimi is set to sync by default/);
+  });
+
+  it.each([
+    ['Europe/Berlin', ['TZ=Europe/Berlin']],
+    ['CET-1CEST,M3.5.0,M10.5.0/3', ['TZ=CET-1CEST,M3.5.0,M10.5.0/3']],
+    [':/etc/localtime', []],
+    ['x\nLD_PRELOAD=/evil', []],
+    [undefined, []],
+  ])('takes the operator’s time zone along when it is a name: %j', (timeZone, expected) => {
+    const { env } = planOf({ facts: timeZone === undefined ? {} : { timeZone } }).container;
+    expect(env.filter((line) => line.includes('TZ=') || line.includes('PRELOAD='))).toEqual(expected);
   });
 });

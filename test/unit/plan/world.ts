@@ -79,6 +79,7 @@ export const planOf = (world: World = {}): LaunchPlan => {
       agents: [...AGENT_SLUGS],
       models: {},
       env: [],
+      hooks: [],
     },
     logins: { kimi: LOGIN },
     hostEnv: {},

@@ -11,6 +11,7 @@ describe('jackin.role.toml', () => {
       agents: ['kimi', 'codex'],
       models: { kimi: 'kimi-k2' },
       env: [],
+      hooks: [],
     });
   });
 
@@ -45,6 +46,25 @@ describe('jackin.role.toml', () => {
     ['an agent that there is not', 'agents = ["grok"]\n', /expected one of "claude"/],
   ])('refuses %s', (_what, text, message) => {
     expect(() => parse(text)).toThrow(message);
+  });
+
+  it('names its hooks in the order in which they run', () => {
+    const { hooks } = parse('[claude]\n[hooks]\npreflight = "p.sh"\nsource = "hooks/env"\nsetup_once = "./a@b+c_d"\n');
+    expect(hooks.map(({ name, file }) => [name, file])).toEqual([['setup_once', './a@b+c_d'], ['source', 'hooks/env'], ['preflight', 'p.sh']]);
+  });
+
+  it.each([
+    ['an unknown hook', 'setup = "a"', /jackin\.role\.toml:5:1: unknown key "setup" in \[hooks\]/],
+    ['an absolute path', 'source = "/etc/profile"', /jackin\.role\.toml:5:1: hooks\.source: expected a relative path inside the role/],
+    ['a path out of the role', 'preflight = "a/../../b"', /hooks\.preflight: expected a relative path inside the role/],
+    ['no path', 'preflight = ""', /expected a relative path inside the role/],
+    ['a file of git', 'preflight = "./.git/config"', /not one of git/],
+    ['a pattern', 'preflight = "a*"', /expected a path of letters/],
+    ['a variable', 'preflight = "$HOME/a"', /expected a path of letters/],
+    ['a line break', 'preflight = "a\\nRUN b"', /expected a path of letters/],
+    ['a flag', 'preflight = "--from=x"', /expected a path of letters/],
+  ])('refuses as a hook %s', (_what, line, message) => {
+    expect(() => parse(`[claude]\n[hooks]\n${line}\n`)).toThrow(message);
   });
 
   it.each(['/etc/passwd', '../Dockerfile', 'a/../../b', ''])('keeps the Dockerfile inside the role: %j', (dockerfile) => {
