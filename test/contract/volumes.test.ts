@@ -3,11 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../src/docker/engine.ts';
+import { copyAgentInto } from '../../src/docker/copy-agent.ts';
+import { volumeMemory } from '../../src/docker/volume-memory.ts';
 import { ensureAgentVolume, ensurePackageVolume, ensureRuntimeVolume, type AgentVolumeOptions } from '../../src/docker/volumes.ts';
 import { currentOwner } from '../../src/shared/owner.ts';
 import { collect } from '../fakes/collect.ts';
@@ -70,6 +73,31 @@ describe('volumes on the real engine', () => {
       await engine.removeContainer(id);
     }
   };
+
+  test('an agent joins a container that was made without it, whole or not at all', async () => {
+    const options = await serve();
+    const volume = await ensureAgentVolume(engine, options, {});
+    const mounts = [{ kind: 'volume', source: volume.name, target: '/jackin/agents/mounted', readonly: true } as const];
+    const container = await engine.createContainer(containerSpec(`${scope.id}-join`, image, scope.labels, { mounts }));
+    await engine.startContainer(container);
+    const shell = async (script: string): Promise<string> => {
+      const { stdin, stdout, stderr } = await engine.exec(container, ['/bin/sh', '-c', script]);
+      stdin.end();
+      stderr.resume();
+      return (await collect(stdout)).toString();
+    };
+    const copy = { volume: volume.name, image, owner: currentOwner(), memory: volumeMemory(options.cache), container, agent: 'kimi' };
+    const broken = { ...engine, putArchive: async (id: string, place: string, tar: Readable) => (id === container ? Promise.reject(new Error('the disk is full')) : engine.putArchive(id, place, tar)) };
+    await expect(copyAgentInto(broken, copy, {})).rejects.toThrow('the disk is full');
+    expect(await shell('ls -a /jackin/agents')).not.toContain('kimi');
+    await copyAgentInto(engine, copy, {});
+    const list = (place: string) => `cd /jackin/agents/${place} && find . -type f | sort | xargs sha256sum; find . -type f -perm /111 | sort`;
+    expect(await shell(list('kimi'))).toBe(await shell(list('mounted')));
+    expect(await shell(list('kimi'))).toContain('./.jackin-complete');
+    expect(await shell('cd /jackin/agents/kimi; touch x 2>&1; find . -writable')).toMatch(/Permission denied\n$/);
+    expect(await leftovers()).toEqual([volume.name]);
+    await engine.removeContainer(container);
+  });
 
   test('an agent volume holds the package and what it needs, readable by any uid, and is filled once', async () => {
     const options = await serve();
