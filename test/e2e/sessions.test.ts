@@ -1,4 +1,6 @@
 /** An instance as a place to work in: several sessions, each with a name, and a way back from every state. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openTerminal } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
@@ -7,6 +9,16 @@ import type { World } from './world.ts';
 
 const SLOWLY = { timeout: 60_000, interval: 100 };
 const PROMPT = /│ >/;
+const DETACH = '\x1c';
+/** No agent reaches anybody but the fake servers. */
+const CONFIG = `[env]
+KIMI_DISABLE_TELEMETRY = "1"
+ANTHROPIC_BASE_URL = "http://claude.demo:8080"
+CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC = "1"
+CLAUDE_CODE_MAX_RETRIES = "1"
+HTTPS_PROXY = "http://claude.demo:8080"
+NO_PROXY = "claude.demo,kimi.demo"
+`;
 
 let world: World;
 const open: Terminal[] = [];
@@ -14,7 +26,11 @@ const open: Terminal[] = [];
 beforeEach(async () => {
   world = await makeWorld('sessions');
   const login = await writeLogin(`${world.sandbox.dirs.userHome}/.kimi-code`);
-  await world.config('');
+  await mkdir(`${world.sandbox.dirs.userHome}/.claude`);
+  const [accessToken, refreshToken] = ['fake-access', 'fake-refresh'];
+  const claudeAiOauth = { accessToken, refreshToken, expiresAt: Date.now() + 3_600_000, scopes: ['user:inference', 'user:profile'], subscriptionType: 'max' };
+  await writeFile(`${world.sandbox.dirs.userHome}/.claude/.credentials.json`, JSON.stringify({ claudeAiOauth }), { mode: 0o600 });
+  await world.config(CONFIG);
   await world.serve({ logins: [login] });
 });
 
@@ -23,12 +39,13 @@ afterEach(async () => {
   await world.remove();
 });
 
-const jackin = (...args: string[]) => {
+const jackinIn = (size: { cols?: number; rows?: number }, ...args: string[]) => {
   const { cli, dirs, env } = world.sandbox;
-  const terminal = openTerminal(process.execPath, [cli, ...args], { cwd: dirs.project, env });
+  const terminal = openTerminal(process.execPath, [cli, ...args], { cwd: dirs.project, env, ...size });
   open.push(terminal);
   return terminal;
 };
+const jackin = (...args: string[]) => jackinIn({}, ...args);
 
 const startDetached = async (): Promise<string> => {
   const { code, stdout, stderr } = await world.jackin(['load', 'agent-smith', world.sandbox.dirs.project, '--agent', 'kimi', '--network', world.sandbox.network, '--detach', '--no-input']);
@@ -46,6 +63,64 @@ const inspect = async (id: string): Promise<Inspected> => {
   const { stdout } = await world.jackin(['hardline', id, '--inspect', '--format', 'json']);
   return (JSON.parse(stdout) as { data: Inspected }).data;
 };
+
+/** Without the strip, whose words change, and without what stood on the screen before the program. */
+const picture = (terminal: Terminal, from = ''): string => {
+  const lines = terminal.screen().split('\n');
+  const start = Math.max(0, lines.findIndex((line) => line.includes(from)));
+  return lines.slice(start).filter((line) => !line.includes(' jackin ')).join('\n').trimEnd();
+};
+
+test('a person at a terminal: two agents and an editor in one instance, the same screens after leaving, a kill, and in another window', async () => {
+  const load = jackin('load', 'agent-smith', world.sandbox.dirs.project, '--agent', 'kimi', '--network', world.sandbox.network);
+  await expect.poll(() => load.screen(), SLOWLY).toMatch(PROMPT);
+  load.type('half a question');
+  await expect.poll(() => load.screen(), SLOWLY).toContain('> half a question');
+  const kimiBefore = picture(load, '╭');
+  load.type(DETACH);
+  expect(await load.ended).toBe(0);
+  const [container = ''] = await world.containers();
+
+  // Another agent: its login was handed over at the launch, so it asks nothing.
+  const claude = jackin('hardline', container, '--new', '--agent', 'claude');
+  await expect.poll(() => claude.screen(), SLOWLY).toMatch(/bypass permissions on/);
+  claude.type(DETACH);
+  expect(await claude.ended).toBe(0);
+
+  const editor = jackin('hardline', container, '--shell');
+  await expect.poll(() => editor.screen(), SLOWLY).toMatch(/[#$]/);
+  editor.type('vi -u NONE notes.txt\r');
+  await expect.poll(() => editor.screen(), SLOWLY).toContain('"notes.txt"');
+  editor.type('iwide 你好 and ünïcödé ✓');
+  await expect.poll(() => editor.screen(), SLOWLY).toContain('wide 你好 and ünïcödé ✓');
+  const editorBefore = picture(editor);
+  editor.close();
+  expect(await editor.ended).toBe(137);
+
+  const again = jackin('hardline', container, '--session', 'shell-1');
+  await expect.poll(() => picture(again), SLOWLY).toBe(editorBefore);
+  again.resize(70, 20);
+  await expect.poll(() => again.screen().split('\n').length, SLOWLY).toBeLessThanOrEqual(20);
+  await expect.poll(() => again.screen(), SLOWLY).toContain('wide 你好 and ünïcödé ✓');
+  again.type(DETACH);
+  expect(await again.ended).toBe(0);
+
+  const kimi = jackin('hardline', container);
+  await expect.poll(() => picture(kimi, '╭'), SLOWLY).toBe(kimiBefore);
+  kimi.type(DETACH);
+  await kimi.ended;
+
+  const small = jackinIn({ cols: 80, rows: 24 }, 'hardline', container, '--session', 'shell-1');
+  await expect.poll(() => small.screen(), SLOWLY).toContain('wide 你好 and ünïcödé ✓');
+  small.type('\x1b:wq\r');
+  await expect.poll(() => small.screen(), SLOWLY).toMatch(/project[#$] ?$/m);
+  small.type('cat notes.txt; exit 23\r');
+  expect(await small.ended).toBe(23);
+  expect(await readFile(path.join(world.sandbox.dirs.project, 'notes.txt'), 'utf8')).toBe('wide 你好 and ünïcödé ✓\n');
+
+  const names = (await inspect(container)).sessions.map(({ name, state, exit_code }) => `${name} ${state} ${exit_code}`);
+  expect(names).toEqual(['kimi-1 running null', 'claude-1 running null', 'shell-1 exited 23']);
+});
 
 test('two agents and a shell in one instance, each attachable by name, each with its own exit code', async () => {
   const id = await startDetached();
