@@ -4,7 +4,7 @@ import type { Deps } from '../launch/deps.ts';
 import type { Doing, HardlineRequest } from '../launch/hardline.ts';
 import { JackinError } from '../shared/errors.ts';
 import { inspectInstance } from './inspect.ts';
-import { type Context, formatOption, noInputOption } from './options.ts';
+import { CLIPBOARD, type Context, formatOption, noInputOption, screenOf, STRIP } from './options.ts';
 import { captureOutput } from './capture-output.ts';
 import { say } from './output.ts';
 import { chooser, confirmer, progressPrinter, terminalOf } from './person.ts';
@@ -21,6 +21,8 @@ interface Flags {
   inspect?: boolean | undefined;
   prompt?: string | undefined;
   detach?: boolean | undefined;
+  strip?: boolean | undefined;
+  allowClipboard?: boolean | undefined;
 }
 
 const doingOf = (flags: Flags, passed: string[]): Doing => {
@@ -78,6 +80,7 @@ const run = async (selector: string | undefined, flags: Flags & { format: 'human
     promptOutput: captured?.stream ?? deps.stdout,
     ...(doing.kind === 'shell' && { promptInput: deps.stdin }),
     terminal: () => terminalOf(deps),
+    screen: screenOf(flags, deps),
   };
   const done = await hardline(request, ui, flags.input ? chooser(deps) : undefined, deps).finally(progress.end);
   if (done.ended !== undefined) {
@@ -105,6 +108,8 @@ export const hardlineCommand = (context: Context) =>
     .option('--inspect', 'print what is known of the instance and its sessions, and attach to nothing')
     .option('--prompt <text>', 'with --new: run one prompt, stream the answer, return the agent’s exit code')
     .option('--detach', 'start what is to be started, and return')
+    .option('--no-strip', STRIP)
+    .option('--allow-clipboard', CLIPBOARD)
     .addOption(noInputOption())
     .addOption(formatOption())
     .action(async (selector, flags) => context.exit(await run(selector, flags, context)));

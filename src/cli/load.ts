@@ -5,12 +5,13 @@ import { expandHome } from '../config/paths.ts';
 import { isContainerPath, isRoleKey } from '../config/values.ts';
 import type { Deps } from '../launch/deps.ts';
 import type { Executed } from '../launch/execute.ts';
+import type { Screen } from '../launch/load.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import type { LoadRequest, RoleSelector, SessionMode, Target } from '../plan/request.ts';
 import { JackinError } from '../shared/errors.ts';
 import { captureOutput } from './capture-output.ts';
 import { type Format, printResult, say } from './output.ts';
-import { collect, type Context, formatOption } from './options.ts';
+import { CLIPBOARD, collect, type Context, formatOption, screenOf, STRIP } from './options.ts';
 import { endData, exitCodeOf, sayAfterwards } from './session-end.ts';
 import { chooser, confirmer, progressPrinter, terminalOf } from './person.ts';
 
@@ -92,9 +93,10 @@ interface RunOptions {
   format: Format;
   /** Whether questions may be asked. */
   input: boolean;
+  screen: Screen;
 }
 
-const runLoad = async (request: LoadRequest, { dryRun, format, input }: RunOptions, deps: Deps): Promise<number> => {
+const runLoad = async (request: LoadRequest, { dryRun, format, input, screen }: RunOptions, deps: Deps): Promise<number> => {
   const { launch, planLoad } = await import('../launch/load.ts');
   const { announcement, describePlan } = await import('../launch/announce.ts');
   const planned = await planLoad(request, deps, input ? chooser(deps) : undefined);
@@ -113,6 +115,7 @@ const runLoad = async (request: LoadRequest, { dryRun, format, input }: RunOptio
       confirm: input ? confirmer(deps) : undefined,
       promptOutput: captured?.stream ?? deps.stdout,
       terminal: () => terminalOf(deps),
+      screen,
     },
     deps,
   ).finally(progress.end);
@@ -136,6 +139,8 @@ export const loadCommand = (context: Context) =>
     .option('--allow-mount <path>', 'agree to a mount that holds credentials or your home (repeatable)', collect)
     .option('--strict-auth', 'refuse a login that is missing, dead or expired')
     .option('--dry-run', 'print the plan and do nothing; needs no engine')
+    .option('--no-strip', STRIP)
+    .option('--allow-clipboard', CLIPBOARD)
     .option('--no-input', 'never ask; a question without an answer is an error')
     .addOption(formatOption())
     .action(async (role, target, flags) => {
@@ -151,5 +156,5 @@ export const loadCommand = (context: Context) =>
         allowedMounts: (flags.allowMount ?? []).map((text) => hostPath(text, deps)),
         strictAuth: flags.strictAuth ?? false,
       };
-      context.exit(await runLoad(request, { dryRun: flags.dryRun ?? false, format: flags.format, input: flags.input }, deps));
+      context.exit(await runLoad(request, { dryRun: flags.dryRun ?? false, format: flags.format, input: flags.input, screen: screenOf(flags, deps) }, deps));
     });

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { isRoleKey } from '../config/values.ts';
 import type { Deps } from '../launch/deps.ts';
+import type { Screen } from '../launch/load.ts';
 
 /** What every command gets: the outside world, what stood behind `--`, and where its exit code goes. */
 export interface Context {
@@ -15,6 +16,16 @@ export const collect = (value: string, previous: string[] | undefined): string[]
 
 /** For commands without a question: accepted everywhere, so that scripts need not know which ones ask. */
 export const asksNothing = () => new Option('--no-input', 'never ask (this command asks nothing)');
+
+/** For commands that attach a terminal. */
+export const STRIP = 'without the line that names the sessions; JACKIN_STRIP=off does the same';
+export const CLIPBOARD = 'let programs of the session write to your clipboard';
+
+/** How sessions are to be shown. */
+export const screenOf = (flags: { strip?: boolean | undefined; allowClipboard?: boolean | undefined }, { env }: Deps): Screen => ({
+  strip: flags.strip !== false && env.JACKIN_STRIP !== 'off',
+  allowClipboard: flags.allowClipboard ?? false,
+});
 
 export const noInputOption = () => new Option('--no-input', 'never ask; a question without an answer is an error');
 

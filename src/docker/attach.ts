@@ -2,9 +2,12 @@ import type { Readable, Writable } from 'node:stream';
 import { encodeFrame, encodeJson } from '../capsule/frames.ts';
 import { FrameType, type AttachRequest, type LaunchRequest, type SessionInfo, type SpawnRequest, type TerminalSize } from '../capsule/protocol.ts';
 import { JackinError } from '../shared/errors.ts';
+import { attachedView, type TerminalStreams } from './attached-view.ts';
 import { converse, type AttachOptions, type CapsuleStream, type Face, type SessionEnd, type Wire } from './capsule-client.ts';
-import { takeTerminal, terminalSize, type SignalSource, type Terminal } from './terminal.ts';
+import { createGuard } from './guard-output.ts';
+import type { SignalSource } from './terminal.ts';
 
+export type { TerminalStreams } from './attached-view.ts';
 export type { AttachOptions, CapsuleStream, SessionEnd } from './capsule-client.ts';
 
 // All of these resolve with how it ended, and throw a JackinError when the
@@ -45,6 +48,8 @@ export const openPiped = (
     return {
       output: streams.stdout,
       errorOutput: streams.stderr,
+      filter: guardOf(streams.stdout),
+      errorFilter: guardOf(streams.stderr),
       close: () => {
         stopInput();
         stopSignals();
@@ -52,20 +57,16 @@ export const openPiped = (
     };
   });
 
-export interface TerminalStreams {
-  terminal: Terminal;
-  /** `process`. */
-  signals: SignalSource;
-}
-
 /** Starts a session on a PTY of the terminal's size and stays attached to it. */
 export const openAttached = (
   stream: CapsuleStream,
   opening: Opening,
   streams: TerminalStreams,
   options: AttachOptions = {},
-): Promise<SessionEnd> =>
-  converse(stream, openingFrame(opening, { size: terminalSize(streams.terminal) }), options, attachTerminal(streams));
+): Promise<SessionEnd> => {
+  const view = attachedView(streams);
+  return converse(stream, openingFrame(opening, { size: view.size() }), options, view.open);
+};
 
 /** Joins a session and shows its screen as it is: the named one, else the one that the capsule thinks is meant. */
 export const attachSession = (
@@ -74,9 +75,14 @@ export const attachSession = (
   streams: TerminalStreams,
   options: Omit<AttachOptions, 'onReady'> = {},
 ): Promise<SessionEnd> => {
-  const request: AttachRequest = { ...(session === undefined ? {} : { session }), size: terminalSize(streams.terminal) };
-  return converse(stream, encodeJson(FrameType.attach, request), options, attachTerminal(streams));
+  const view = attachedView(streams);
+  const request: AttachRequest = { ...(session === undefined ? {} : { session }), size: view.size() };
+  return converse(stream, encodeJson(FrameType.attach, request), options, view.open);
 };
+
+/** Where the output goes to a terminal after all, it is held to the same policy as a session's; anywhere else it is passed byte for byte. */
+const guardOf = (target: Writable & { isTTY?: boolean }): ((bytes: Buffer) => Buffer) | undefined =>
+  target.isTTY ? createGuard({ allowClipboard: false }).push : undefined;
 
 const leaveAtOnce = (wire: Wire): Face => {
   wire.leave('asked');
@@ -115,16 +121,6 @@ const openingFrame = ({ kind, request }: Opening, change: { detached?: boolean; 
   const session = { ...request.session, ...(size !== undefined && { size }) };
   return encodeJson(FrameType[kind], { ...request, session, detached });
 };
-
-const attachTerminal =
-  ({ terminal, signals }: TerminalStreams) =>
-  (wire: Wire): Face => {
-    const restore = takeTerminal(terminal, signals, { input: wire.input, resize: wire.resize, leave: wire.leave });
-    // It may have changed since the request was written.
-    wire.resize(terminalSize(terminal));
-    terminal.output.on('error', () => wire.lose('the terminal is gone'));
-    return { output: terminal.output, errorOutput: terminal.output, close: restore };
-  };
 
 const forwardInput = (stdin: Readable | undefined, wire: Wire): (() => void) => {
   if (stdin === undefined) {

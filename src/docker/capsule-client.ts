@@ -58,6 +58,9 @@ export interface AttachOptions {
 export interface Face {
   output?: Writable;
   errorOutput?: Writable;
+  /** What of the output is written; all of it when there is none. */
+  filter?: ((bytes: Buffer) => Buffer) | undefined;
+  errorFilter?: ((bytes: Buffer) => Buffer) | undefined;
   /** The list of sessions has changed. Only after `wire.watch`. */
   sessions?: (sessions: SessionInfo[]) => void;
   /** Another session is shown from here on. */
@@ -108,8 +111,10 @@ export const converse = (
   };
   const send = (frames: Buffer) => !isOver() && stream.stdin.writable && stream.stdin.write(frames);
   const wire = createWire(stream, send, finish);
-  const deliver = (target: Writable | undefined, bytes: Buffer) => {
-    if (target === undefined || !target.writable || target.write(bytes) || stream.stdout.isPaused()) return;
+  const deliver = (target: Writable | undefined, filter: Face['filter'], payload: Buffer) => {
+    if (target === undefined || !target.writable) return;
+    const bytes = filter === undefined ? payload : filter(payload);
+    if (bytes.length === 0 || target.write(bytes) || stream.stdout.isPaused()) return;
     stream.stdout.pause();
     resumeWhenDrained(target, () => stream.stdout.resume());
   };
@@ -144,9 +149,9 @@ export const converse = (
       case FrameType.sessions:
         return tellSessions(parseMessage(frame, sessionListMessage).sessions);
       case FrameType.output:
-        return deliver(face?.output, frame.payload);
+        return deliver(face?.output, face?.filter, frame.payload);
       case FrameType.errorOutput:
-        return deliver(face?.errorOutput, frame.payload);
+        return deliver(face?.errorOutput, face?.errorFilter ?? face?.filter, frame.payload);
       case FrameType.exited:
         return finish('ended', { kind: 'exited', ...parseMessage(frame, sessionExitMessage) });
       case FrameType.failed:

@@ -6,6 +6,7 @@ import type { Terminal } from '../docker/terminal.ts';
 import { JackinError } from '../shared/errors.ts';
 import { connectCapsule } from './connect-capsule.ts';
 import type { Deps } from './deps.ts';
+import type { Screen } from './load.ts';
 import { recordEnd } from './run-session.ts';
 
 /**
@@ -14,9 +15,9 @@ import { recordEnd } from './run-session.ts';
  * container since it was started. `check` sees the sessions first, and may throw.
  */
 export const attachToInstance = async (
-  { engine, paths, container }: { engine: Engine; paths: Paths; container: string },
+  { engine, paths, container, id: instanceName }: { engine: Engine; paths: Paths; container: string; id: string },
   { session, check }: { session: string | undefined; check: (sessions: SessionInfo[]) => void },
-  terminal: Terminal,
+  { terminal, screen }: { terminal: Terminal; screen: Screen },
   deps: Deps,
 ): Promise<SessionEnd | undefined> => {
   const idle = new JackinError('conflict', `nothing was launched in ${container} since it was started`);
@@ -26,7 +27,7 @@ export const attachToInstance = async (
   };
   try {
     const stream = await connectCapsule(engine, container);
-    const end = await attachSession(stream, session, { terminal, signals: deps.signals }, { signal: deps.signal, onWelcome });
+    const end = await attachSession(stream, session, { terminal, signals: deps.signals, instance: instanceName, ...screen }, { signal: deps.signal, onWelcome });
     await recordEnd(paths.dataDir, container, end, deps.now());
     return end;
   } catch (error) {

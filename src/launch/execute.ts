@@ -152,7 +152,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     await startContainer(engine, plan, prepared, homeId);
     deps.signal.throwIfAborted();
     const opening = { kind: 'launch', request: requestFor(plan, values, ui) } as const;
-    const run = { engine, container: entry.container, agent: plan.agent.slug, kind: plan.session.kind, opening, started: commit };
+    const run = { engine, container: entry.container, instance: entry.instance_id, agent: plan.agent.slug, kind: plan.session.kind, opening, started: commit };
     const end = await runSession(run, ui, deps);
     if (end.kind === 'lost' && !standing) throw new JackinError('failed', `the container did not start: ${end.why}`);
     await recordEnd(paths.dataDir, entry.container, end, deps.now()).catch(tellTrouble('how the session ended cannot be recorded', ui));

@@ -90,7 +90,7 @@ const act = async (opened: Opened, request: HardlineRequest, ui: Ui, choose: Cho
         if (doing.session !== undefined) assertSession(instance, sessions, doing.session);
       };
       if (session.kind === 'attached' && stateOf(instance) === 'running') {
-        const end = await attachToInstance({ engine, paths, container }, { session: doing.session, check }, ui.terminal(), deps);
+        const end = await attachToInstance({ engine, paths, container, id: instance.id }, { session: doing.session, check }, { terminal: ui.terminal(), screen: ui.screen }, deps);
         return { end: end ?? (await startAgent(opened, [], request, ui, choose, deps)) };
       }
       const sessions = await listSessions();
@@ -102,7 +102,7 @@ const act = async (opened: Opened, request: HardlineRequest, ui: Ui, choose: Cho
     case 'shell': {
       assertRuns(instance);
       const how = session.kind === 'prompt' ? 'piped' : session.kind;
-      return { end: await openShell({ engine, paths, container, workdir: instance.record?.workdir ?? '/' }, doing.argv, how, ui, deps) };
+      return { end: await openShell({ engine, paths, instance, workdir: instance.record?.workdir ?? '/' }, doing.argv, how, ui, deps) };
     }
     case 'end': {
       assertRuns(instance);

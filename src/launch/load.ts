@@ -19,6 +19,14 @@ import { type Executed, executePlan } from './execute.ts';
 import { gatherFacts } from './facts.ts';
 import { type Choose, findPlace, type Place } from './place.ts';
 
+/** How sessions are shown in the operator's terminal. */
+export interface Screen {
+  /** Whether the strip is shown at first. */
+  strip: boolean;
+  /** Whether programs may put something on the operator's clipboard. */
+  allowClipboard: boolean;
+}
+
 /** How a launch talks to the person who asked for it. */
 export interface Ui {
   say: (line: string) => void;
@@ -30,6 +38,7 @@ export interface Ui {
   /** Where a one-shot prompt's output goes. */
   promptOutput: NodeJS.WritableStream;
   terminal: () => Terminal;
+  screen: Screen;
 }
 
 export interface PlannedLaunch {

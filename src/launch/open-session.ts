@@ -80,7 +80,7 @@ export const openAgentSession = async (standing: Standing, planned: PlannedLaunc
   };
   if (state === 'stopped') await startAgain(engine, record);
   try {
-    const end = await runSession({ engine, container, agent: plan.agent.slug, kind: plan.session.kind, opening, started }, ui, deps);
+    const end = await runSession({ engine, container, instance: record.instance_id, agent: plan.agent.slug, kind: plan.session.kind, opening, started }, ui, deps);
     if (end.kind === 'lost' && !running) throw new JackinError('failed', `the session did not start: ${end.why}`);
     await recordEnd(paths.dataDir, container, end, deps.now()).catch(tellTrouble('how the session ended cannot be recorded', ui));
     return end;

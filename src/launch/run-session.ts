@@ -14,6 +14,8 @@ export const DETACHED_SIZE = { cols: 120, rows: 40 };
 export interface SessionRun {
   engine: Engine;
   container: string;
+  /** Its id, which the strip shows. */
+  instance: string;
   /** Whose login is told about; undefined: none is set up. */
   agent: string | undefined;
   kind: LaunchPlan['session']['kind'];
@@ -23,7 +25,7 @@ export interface SessionRun {
 }
 
 /** Opens a session in a container that runs, and stays as the plan wants it: in this terminal, for one answer, or not at all. */
-export const runSession = async ({ engine, container, agent, kind, opening, started }: SessionRun, ui: Ui, deps: Deps): Promise<SessionEnd> => {
+export const runSession = async ({ engine, container, instance, agent, kind, opening, started }: SessionRun, ui: Ui, deps: Deps): Promise<SessionEnd> => {
   const stream = await connectCapsule(engine, container);
   const committing: Promise<void>[] = [];
   const options = {
@@ -44,7 +46,7 @@ export const runSession = async ({ engine, container, agent, kind, opening, star
       case 'prompt':
         return openPiped(stream, opening, { stdin: ui.promptInput, stdout: ui.promptOutput as never, stderr: deps.stderr, signals: deps.signals }, options);
       case 'attached':
-        return openAttached(stream, opening, { terminal: ui.terminal(), signals: deps.signals }, options);
+        return openAttached(stream, opening, { terminal: ui.terminal(), signals: deps.signals, instance, ...ui.screen }, options);
       default:
         return kind satisfies never;
     }

@@ -9,7 +9,7 @@ import type { World } from './world.ts';
 
 const SLOWLY = { timeout: 60_000, interval: 100 };
 const PROMPT = /│ >/;
-const DETACH = '\x1c';
+const DETACH = '\x1cd';
 /** No agent reaches anybody but the fake servers. */
 const CONFIG = `[env]
 KIMI_DISABLE_TELEMETRY = "1"

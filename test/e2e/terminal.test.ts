@@ -6,7 +6,7 @@ import type { Terminal } from './terminal.ts';
 import { leftoversOf, makeWorld, writeLogin } from './world.ts';
 import type { World } from './world.ts';
 
-const DETACH = '\x1c'; // Ctrl-\
+const DETACH = '\x1c\x1c'; // Ctrl-\ twice
 const SLOWLY = { timeout: 60_000, interval: 100 };
 const PROMPT = /│ >/;
 
@@ -43,7 +43,7 @@ const enter = async (terminal: Terminal, line: string) => {
   terminal.type('\r');
 };
 
-test('load shows Kimi at its prompt; Ctrl-\\ leaves it running; hardline shows the same screen; /exit ends it', async () => {
+test('load shows Kimi at its prompt; Ctrl-\\ Ctrl-\\ leaves it running; hardline shows the same screen; /exit ends it', async () => {
   const first = load();
   await expect.poll(() => first.screen(), SLOWLY).toMatch(PROMPT);
   // The questions of a first run were answered, and the login is there.

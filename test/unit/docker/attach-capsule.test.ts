@@ -27,6 +27,7 @@ const capsule = async (): Promise<TestCapsule> => {
 };
 const stream = (child: ChildProcess): CapsuleStream => child as unknown as CapsuleStream;
 /** The opening of an instance. */
+const PLAIN = { instance: 'k7x2m9pq', strip: false, allowClipboard: false };
 const launching = (request: LaunchRequest): Opening => ({ kind: 'launch', request });
 const shell = (script: string) => ['sh', '-c', script];
 
@@ -58,14 +59,14 @@ it('a session is launched, left with the detach key, joined again, and ended', a
   const child = one.startConnect();
   const gone = exitOf(child);
   const argv = shell('printf "hello "; stty size; read x; echo "got $x"; read y; sleep 0.1; exit 5');
-  const launched = openAttached(stream(child), launching(launchRequest({ argv, io: 'pty' })), { terminal: first, signals: first.signals });
+  const launched = openAttached(stream(child), launching(launchRequest({ argv, io: 'pty' })), { terminal: first, signals: first.signals, ...PLAIN });
   await expect.poll(() => first.shown()).toContain('hello 30 100');
-  first.input.write('\x1c');
+  first.input.write('\x1c\x1c');
   expect(await launched).toEqual({ kind: 'detached', reason: 'key' });
   expect(await gone).toEqual({ code: 0, signal: null });
 
   const second = fakeTerminal();
-  const joined = attachSession(stream(one.startConnect()), 'kimi-1', { terminal: second, signals: second.signals });
+  const joined = attachSession(stream(one.startConnect()), 'kimi-1', { terminal: second, signals: second.signals, ...PLAIN });
   await expect.poll(() => second.shown()).toContain('hello 30 100');
   second.input.write('input\r');
   await expect.poll(() => second.shown()).toContain('got input');
@@ -79,7 +80,7 @@ it('a session lives on when the host dies', async () => {
   const terminal = fakeTerminal();
   const child = one.startConnect();
   const argv = shell('echo here; read x; sleep 0.1; exit 6');
-  const end = openAttached(stream(child), launching(launchRequest({ argv, io: 'pty' })), { terminal, signals: terminal.signals });
+  const end = openAttached(stream(child), launching(launchRequest({ argv, io: 'pty' })), { terminal, signals: terminal.signals, ...PLAIN });
   await expect.poll(() => terminal.shown()).toContain('here');
   child.kill('SIGKILL');
   expect(await end).toMatchObject({ kind: 'lost' });

@@ -9,6 +9,7 @@ import { launchRequest } from '../capsule/run-capsule.ts';
 import { fakeTerminal } from './fake-terminal.ts';
 
 /** The opening of an instance. */
+const PLAIN = { instance: 'k7x2m9pq', strip: false, allowClipboard: false };
 const launching = (request: LaunchRequest): Opening => ({ kind: 'launch', request });
 
 /** A capsule that says what the test tells it to. */
@@ -46,7 +47,7 @@ describe('a terminal that is attached', () => {
   const attached = async () => {
     const capsule = fakeCapsule();
     const terminal = fakeTerminal();
-    const end = attachSession(capsule.stream, undefined, { terminal, signals: terminal.signals });
+    const end = attachSession(capsule.stream, undefined, { terminal, signals: terminal.signals, ...PLAIN });
     await capsule.heard(FrameType.attach);
     expect(terminal.raw).toEqual([]);
     capsule.start();
@@ -72,7 +73,7 @@ describe('a terminal that is attached', () => {
 
   it('is restored when the person detaches, and the session is left, not ended', async () => {
     const all = await attached();
-    all.terminal.input.write('x\x1c');
+    all.terminal.input.write('x\x1cd');
     expect(await all.end).toEqual({ kind: 'detached', reason: 'key' });
     await expectRestored(all);
     await all.capsule.heard(FrameType.detach);
@@ -138,7 +139,7 @@ describe('a launch', () => {
     const terminal = fakeTerminal();
     const told: unknown[] = [];
     const options = { onReady: (report: unknown) => told.push(report), onStarted: (session: unknown) => told.push(session) };
-    const end = openAttached(capsule.stream, launching(launchRequest({ io: 'pty', size: { cols: 1, rows: 1 } })), { terminal, signals: terminal.signals }, options);
+    const end = openAttached(capsule.stream, launching(launchRequest({ io: 'pty', size: { cols: 1, rows: 1 } })), { terminal, signals: terminal.signals, ...PLAIN }, options);
     expect(decodeJson(await capsule.heard(FrameType.launch))).toMatchObject({ session: { size: { cols: 100, rows: 30 } }, detached: false });
     capsule.say(FrameType.ready, { logins: [{ slug: 'kimi', outcome: 'handoff', why: 'fresh \x1b[2Jlogin' }] });
     capsule.start();
@@ -172,7 +173,7 @@ describe('a launch', () => {
     [{ code: 'agent-missing', message: 'there is no kimi' }, 1, /agent.*there is no kimi/],
     [{ code: 'busy', message: 'launched already' }, 8, /launched already/],
     [{ code: 'no-session', message: 'nothing' }, 7, /nothing/],
-    [{ code: 'setup', message: 'the disk\n is full' }, 1, /the disk {2}is full/],
+    [{ code: 'setup', message: 'the disk\x1b is full' }, 1, /the disk {2}is full/],
   ])('that is refused is an error: %o', async (refusal, exitCode, says) => {
     const capsule = fakeCapsule();
     const end = openDetached(capsule.stream, launching(launchRequest({})));
