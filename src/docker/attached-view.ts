@@ -116,12 +116,12 @@ export const attachedView = ({ terminal, signals, instance, strip: wanted, allow
       },
       changedTo: (session) => {
         current = session.id;
-        // Whatever the other program has switched on; its picture comes next.
+        // Whatever the other program has switched on and shown; the picture of this one, if it has any yet, comes next.
         colours += guard.colourReset();
         guard = makeGuard();
         strip.forget();
         strip.show({ current, note: '' });
-        write(RESET + strip.open());
+        write(`${RESET}\x1b[H\x1b[J${strip.open()}`);
       },
     };
   };

@@ -152,6 +152,43 @@ test('two agents and a shell in one instance, each attachable by name, each with
   kimi.close();
 });
 
+test('inside: the strip, the keys between sessions, and a clipboard that stays the operator’s', async () => {
+  const id = await startDetached();
+  const terminal = jackin('hardline', id, '--shell');
+  const strip = () => terminal.screen().split('\n').at(-1) ?? '';
+  await expect.poll(() => terminal.screen(), SLOWLY).toMatch(/project[#$]/);
+  await expect.poll(strip, SLOWLY).toContain(`jackin ${id}  │ 1 kimi-1  2 shell-1* │`);
+  // The program has one row less than the window, and prints as much as it likes.
+  terminal.type('stty size; seq 1 200; echo over\r');
+  await expect.poll(() => terminal.screen(), SLOWLY).toContain('\nover');
+  expect(terminal.screen()).toContain('\n200\nover');
+  expect(strip()).toContain('shell-1*');
+
+  terminal.type('printf "\\033]52;c;ZmFrZQ==\\007\\033[21t\\033]0;mine\\007"; stty size\r');
+  await expect.poll(strip, SLOWLY).toContain('clipboard write denied');
+  expect(terminal.screen()).toContain('29 100');
+
+  terminal.type('\x1cp');
+  await expect.poll(() => terminal.screen(), SLOWLY).toMatch(PROMPT);
+  await expect.poll(strip, SLOWLY).toContain('1 kimi-1*  2 shell-1');
+  expect(terminal.screen()).not.toContain('over');
+  terminal.type('typed into kimi');
+  await expect.poll(() => terminal.screen(), SLOWLY).toContain('> typed into kimi');
+  terminal.type('\x1c2');
+  await expect.poll(strip, SLOWLY).toContain('2 shell-1*');
+  await expect.poll(() => terminal.screen(), SLOWLY).toContain('29 100');
+  expect(terminal.screen()).not.toContain('typed into kimi');
+
+  terminal.type('\x1cs');
+  await expect.poll(() => terminal.screen(), SLOWLY).not.toContain('jackin ');
+  terminal.type('stty size; exit 4\r');
+  expect(await terminal.ended).toBe(4);
+
+  const bare = jackin('hardline', id, '--shell', '--no-strip', '--', 'sh', '-c', 'stty size; sleep 60');
+  await expect.poll(() => bare.screen(), SLOWLY).toContain('30 100');
+  expect(bare.screen()).not.toContain('jackin ');
+});
+
 test('what was stopped, killed or ejected comes back by hardline, logged in', async () => {
   const id = await startDetached();
   const [container = ''] = await world.containers();
