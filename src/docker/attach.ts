@@ -112,7 +112,13 @@ export const endSession = async (stream: CapsuleStream, session: string, options
     wire.leave('asked');
   };
   const opening = Buffer.concat([encodeJson(FrameType.kill, { session }), encodeFrame(FrameType.watch)]);
-  await converse(stream, opening, { ...options, onSessions }, leaveAtOnce);
+  let greeted = false;
+  const onWelcome = () => {
+    greeted = true;
+  };
+  const end = await converse(stream, opening, { ...options, onSessions, onWelcome }, leaveAtOnce);
+  // With its last session a capsule ends, and says no more.
+  if (end.kind === 'lost' && !greeted) throw new JackinError('failed', `session ${session} was not ended: ${end.why}`);
   return code;
 };
 

@@ -90,7 +90,11 @@ export interface Wire {
 const CLOSE_MS = 2000;
 /** What the connecting program had to say may arrive a little after its end. */
 const COMPLAINT_MS = 100;
-const COMPLAINT_CHARS = 2000;
+const COMPLAINT_CHARS = 300;
+/** How Node, and what starts it, say that there may be no more processes. */
+const NO_PROCESS = /Resource temporarily unavailable|EAGAIN|pthread_create|uv_thread_create|WorkerThreadsTaskRunner/;
+/** What the connecting program may say before the rest is not even looked at. */
+const MAX_COMPLAINT = 64 * 1024;
 
 /** Sends the opening request, connects the session that it starts or joins to a face, and stays until one of the two ends. */
 export const converse = (
@@ -247,14 +251,19 @@ const hangUp = (stream: CapsuleStream): void => {
   stream.stdout.once('close', () => clearTimeout(cut));
 };
 
+const inWords = (complaint: string): string => {
+  if (NO_PROCESS.test(complaint)) return 'no more processes can be started in the container, it is at its limit: end some in a session that is attached, or eject it';
+  return complaint.replaceAll(/\p{Cc}+/gu, ' ').trim().slice(0, COMPLAINT_CHARS) || 'the connection to the container ended';
+};
+
 const watchLoss = (stream: CapsuleStream, lose: (why: string) => void): void => {
   let complaint = '';
   stream.stderr.on('data', (chunk: Buffer) => {
-    complaint = (complaint + chunk.toString()).replaceAll(/\p{Cc}+/gu, ' ').slice(-COMPLAINT_CHARS);
+    complaint = (complaint + chunk.toString()).slice(0, MAX_COMPLAINT);
   });
   stream.stderr.on('error', () => {});
   stream.stdin.on('error', () => {});
-  const onEnd = () => setTimeout(() => lose(complaint.trim() || 'the connection to the container ended'), COMPLAINT_MS);
+  const onEnd = () => setTimeout(() => lose(inWords(complaint)), COMPLAINT_MS);
   stream.stdout.once('end', onEnd).once('close', onEnd);
   stream.stdout.on('error', () => {});
 };

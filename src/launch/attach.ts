@@ -37,5 +37,5 @@ export const attachToInstance = async (
 };
 
 /** The sessions of a running instance. */
-export const sessionsOf = async (engine: Engine, container: string, deps: Deps): Promise<SessionInfo[]> =>
+export const sessionsOf = async (engine: Engine, container: string, deps: Pick<Deps, 'signal'>): Promise<SessionInfo[]> =>
   listSessions(await connectCapsule(engine, container), { signal: deps.signal });

@@ -154,7 +154,6 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     const opening = { kind: 'launch', request: requestFor(plan, values, ui) } as const;
     const run = { engine, container: entry.container, instance: entry.instance_id, agent: plan.agent.slug, kind: plan.session.kind, opening, started: commit };
     const end = await runSession(run, ui, deps);
-    if (end.kind === 'lost' && !standing) throw new JackinError('failed', `the container did not start: ${end.why}`);
     await recordEnd(paths.dataDir, entry.container, end, deps.now()).catch(tellTrouble('how the session ended cannot be recorded', ui));
     return { instanceId: entry.instance_id, container: entry.container, network: entry.network, agentVersion: prepared.agentVolume.version, end };
   } catch (error) {

@@ -10,6 +10,7 @@ import { type InstanceRecord, updateRecord } from '../instances/record.ts';
 import { asDiskError } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
 import { currentOwner } from '../shared/owner.ts';
+import { sessionsOf } from './attach.ts';
 import { launchRequest, readHandedOver, spawnRequest } from './deliver.ts';
 import type { Deps } from './deps.ts';
 import { handOver } from './instance-dir.ts';
@@ -50,6 +51,12 @@ const startAgain = async (engine: Engine, { container, instance_id: id }: Instan
   }
 };
 
+/** Somebody else may have come back at the same time, and be at work in it. */
+const stopIfIdle = async (engine: Engine, container: string): Promise<void> => {
+  const sessions = await sessionsOf(engine, container, { signal: AbortSignal.timeout(STOP_SECONDS * 1000) });
+  if (sessions.length === 0) await engine.stopContainer(container, STOP_SECONDS);
+};
+
 /**
  * Opens a session of an agent in a container that exists: its login is handed over
  * and reconciled, keys and environment are read and sent anew. A container that was
@@ -81,11 +88,10 @@ export const openAgentSession = async (standing: Standing, planned: PlannedLaunc
   if (state === 'stopped') await startAgain(engine, record);
   try {
     const end = await runSession({ engine, container, instance: record.instance_id, agent: plan.agent.slug, kind: plan.session.kind, opening, started }, ui, deps);
-    if (end.kind === 'lost' && !running) throw new JackinError('failed', `the session did not start: ${end.why}`);
     await recordEnd(paths.dataDir, container, end, deps.now()).catch(tellTrouble('how the session ended cannot be recorded', ui));
     return end;
   } catch (error) {
-    if (state === 'stopped' && !running) await engine.stopContainer(container, STOP_SECONDS).catch(tellTrouble(`${container} cannot be stopped again`, ui));
+    if (state === 'stopped' && !running) await stopIfIdle(engine, container).catch(tellTrouble(`${container} cannot be stopped again`, ui));
     throw error;
   }
 };

@@ -3,7 +3,7 @@ import { openAttached, openDetached, type Opening, openPiped, type SessionEnd } 
 import type { Engine } from '../docker/engine.ts';
 import { updateStatus } from '../instances/record.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
-import { messageOf } from '../shared/errors.ts';
+import { JackinError, messageOf } from '../shared/errors.ts';
 import { connectCapsule } from './connect-capsule.ts';
 import type { Deps } from './deps.ts';
 import type { Ui } from './load.ts';
@@ -28,6 +28,7 @@ export interface SessionRun {
 export const runSession = async ({ engine, container, instance, agent, kind, opening, started }: SessionRun, ui: Ui, deps: Deps): Promise<SessionEnd> => {
   const stream = await connectCapsule(engine, container);
   const committing: Promise<void>[] = [];
+  let isStarted = false;
   const options = {
     signal: deps.signal,
     onNote: (text: string) => ui.say(`setup      ${text}`),
@@ -36,6 +37,7 @@ export const runSession = async ({ engine, container, instance, agent, kind, ope
       if (report.github !== undefined) ui.say(`github     in the container: ${report.github}`);
     },
     onStarted: () => {
+      isStarted = true;
       if (started !== undefined) committing.push(started());
     },
   };
@@ -53,6 +55,7 @@ export const runSession = async ({ engine, container, instance, agent, kind, ope
   };
   const end = await run();
   await Promise.all(committing);
+  if (end.kind === 'lost' && !isStarted) throw new JackinError('failed', `the session did not start: ${end.why}`);
   return end;
 };
 

@@ -121,8 +121,24 @@ describe('hardline', () => {
   it('stops a container again whose session does not start', async () => {
     const id = await start();
     stop(0);
-    expect((await run(['hardline', id, '--detach'], { engine: without('exec') })).code).toBe(5);
+    let calls = 0;
+    const exec: FakeEngine['exec'] = async (...call) => ((calls += 1) === 1 ? without('exec').exec(...call) : engine.exec(...call));
+    expect((await run(['hardline', id, '--detach'], { engine: { ...engine, exec } })).code).toBe(5);
     expect(container()?.running).toBe(false);
+  });
+
+  it('never stops one in which somebody else has started the agent meanwhile', async () => {
+    const id = await start();
+    stop(0);
+    let calls = 0;
+    const exec: FakeEngine['exec'] = async (...call) => {
+      calls += 1;
+      if (calls > 1) return engine.exec(...call);
+      expect((await run(['hardline', id, '--detach'])).code).toBe(0);
+      return without('exec').exec(...call);
+    };
+    expect((await run(['hardline', id, '--detach'], { engine: { ...engine, exec } })).code).toBe(5);
+    expect(container()?.running).toBe(true);
   });
 
   it('says so when there is no state, and starts nothing', async () => {

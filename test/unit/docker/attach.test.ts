@@ -81,6 +81,13 @@ describe('a terminal that is attached', () => {
     expect(all.capsule.said(FrameType.signal)).toEqual([]);
   });
 
+  it('is told in words when the container has no room for another process', async () => {
+    const { capsule, end } = await attached();
+    capsule.stream.stderr.write('#  node[7]: void uv_thread_create(…) Assertion failed\n 1: 0x8d0c86 [/jackin/runtime/bin/node]');
+    capsule.stream.stdout.end();
+    expect(await end).toMatchObject({ kind: 'lost', why: expect.stringMatching(/^no more processes can be started/) as string });
+  });
+
   it('is restored when the connection is lost', async () => {
     const all = await attached();
     all.capsule.stream.stdout.end();
@@ -116,6 +123,27 @@ describe('a terminal that is attached', () => {
       expect((await failure(all.end)).message).toContain('does not speak as expected');
       await expectRestored(all);
     }
+  });
+
+  it('changes over to another session with the keys, on an empty screen, and what it types goes there', async () => {
+    const { capsule, terminal, end } = await attached();
+    await capsule.heard(FrameType.watch);
+    const info = (id: string, state = 'running') => ({ id, agent: id.split('-')[0], state, clients: 1, io: 'pty' });
+    capsule.say(FrameType.sessions, { sessions: [info('kimi-1'), info('claude-1', 'exited'), info('shell-1')] });
+    capsule.output('first\x1b[?1000h');
+    await expect.poll(() => terminal.shown()).toContain('first');
+    const asked = () => capsule.said(FrameType.attach).map((frame) => (decodeJson(frame) as { session?: string }).session);
+    terminal.input.write('\x1cn');
+    // What has ended is passed over.
+    await expect.poll(asked).toEqual([undefined, 'shell-1']);
+    capsule.say(FrameType.started, info('shell-1'));
+    capsule.output('second');
+    await expect.poll(() => terminal.shown()).toContain('second');
+    expect(terminal.shown().slice(terminal.shown().indexOf('first'))).toMatch(/\x1b\[\?1000l[^]*\x1b\[H\x1b\[J[^]*second/);
+    terminal.input.write('\x1c1');
+    await expect.poll(asked).toEqual([undefined, 'shell-1', 'kimi-1']);
+    capsule.say(FrameType.exited, { id: 'shell-1', code: 5, left: 1 });
+    expect(await end).toEqual({ kind: 'exited', id: 'shell-1', code: 5, left: 1 });
   });
 
   it('passes input and output on untouched, and tells its size as often as it changes', async () => {
