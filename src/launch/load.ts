@@ -18,6 +18,7 @@ import type { Deps } from './deps.ts';
 import { type Executed, executePlan } from './execute.ts';
 import { gatherFacts } from './facts.ts';
 import { type Choose, findPlace, type Place } from './place.ts';
+import { restorableNote } from './restorable.ts';
 
 /** How sessions are shown in the operator's terminal. */
 export interface Screen {
@@ -107,5 +108,7 @@ const migrateOutdated = async ({ config, paths }: PlannedLaunch, ui: Ui, deps: D
 export const launch = async (planned: PlannedLaunch, ui: Ui, deps: Deps, record?: InstanceRecord): Promise<Executed> => {
   await obtainConsent(planned.plan, ui);
   await migrateOutdated(planned, ui, deps);
+  const note = record === undefined ? await restorableNote(planned) : undefined;
+  if (note !== undefined) ui.say(note);
   return executePlan(planned, ui, deps, record);
 };

@@ -154,6 +154,16 @@ describe('hardline', () => {
     expect((await run(['hardline', '--detach'])).code).toBe(7);
   });
 
+  it('is what a load points to when something was ejected here', async () => {
+    const id = await start();
+    await run(['eject', id]);
+    capsule.forget();
+    const says = async () => (await run(['load', 'agent-smith', '--agent', 'kimi', '--detach'])).stderr;
+    expect(await says()).toContain(`jackin hardline ${id}`);
+    await run(['hardline', id, '--detach']);
+    expect(await says()).not.toContain('ejected here');
+  });
+
   it('takes the one that runs where a role has several', async () => {
     const first = await start();
     await run(['eject', first]);
