@@ -43,6 +43,15 @@ const isSecond = (lead: number, byte: number): boolean => {
   return byte >= low && byte <= high;
 };
 
+/** How many bytes of a whole character that may pass begin here; 0: it is cut off, or none. */
+const characterAt = (bytes: Buffer, at: number): number => {
+  const lead = bytes[at]!;
+  const length = lengthOf(lead);
+  if (length === 0 || at + length > bytes.length || !isSecond(lead, bytes[at + 1]!) || (lead === 0xc2 && bytes[at + 1]! < 0xa0)) return 0;
+  for (let next = at + 2; next < at + length; next += 1) if ((bytes[next]! & 0xc0) !== 0x80) return 0;
+  return length;
+};
+
 /** The text of a string. Controls of eight bits in it would end it early for some terminals, and begin something else: they become what no rule lets pass. */
 const decode = (data: string): string => Buffer.from(data, 'latin1').toString('utf8').replaceAll(/[\u0080-\u009f\ufffd]/g, '\x1b');
 
@@ -188,7 +197,13 @@ export const createGuard = (options: GuardOptions): Guard => {
       endString('\x07', at + 1);
       return true;
     }
-    if (byte < 0x20 || byte === 0x7f) return true;
+    // Not a part of it. What passes of the string is written anew, without it.
+    if (byte < 0x20 || byte === 0x7f) {
+      cut(Math.max(0, begin));
+      from = at + 1;
+      begin = -1;
+      return true;
+    }
     if (body.length < limit) body += String.fromCharCode(byte);
     else tooLong = true;
     return true;
@@ -239,8 +254,9 @@ export const createGuard = (options: GuardOptions): Guard => {
         } else if (character.length > 0) {
           if (inCharacter(byte, at)) at += 1;
         } else {
-          if (byte < 0x20 || byte > 0x7e) onGround(byte, at);
-          at += 1;
+          const length = byte < 0x80 ? 0 : characterAt(bytes, at);
+          if (length === 0 && (byte < 0x20 || byte > 0x7e)) onGround(byte, at);
+          at += length || 1;
         }
       }
       // What is unfinished is kept back; it is in `body` or `character`.

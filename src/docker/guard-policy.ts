@@ -25,6 +25,8 @@ export const judgeCsi = (body: string, final: string): Verdict => {
   if (final === 't') return WINDOW_OPERATIONS.has(body.split(';', 1)[0] ?? '') || DROP;
   // Media copy prints on paper; checksums tell what else is on the screen.
   if (final === 'i' || (final === 'y' && body.includes('*'))) return DROP;
+  // A line of the terminal's own, which would take what is written after it.
+  if (body.endsWith('$') && (final === '}' || final === '~')) return DROP;
   return body.split(/[;:]/, MAX_CSI_PARAMETERS + 1).length <= MAX_CSI_PARAMETERS || DROP;
 };
 
@@ -46,7 +48,8 @@ const CLIPBOARD_WRITE = new RegExp(`^52;[cpqs0-7]{0,8};[A-Za-z0-9+/=]{0,${Math.c
 // Of a character, bytes: a title may be in any script.
 const TITLE = new RegExp(`^[012];[^\\x00-\\x1f\\x7f]{0,${MAX_TITLE}}$`);
 const COLOUR = /^(?:4|10|11|12|104|110|111|112)(?:;[\x20-\x7e]{0,256})?$/;
-const NOTICE = new RegExp(`^(?:9|99|777;notify);[^\\x00-\\x1f\\x7f]{0,${MAX_NOTICE}}$`);
+// Of OSC 9 with a number only progress: with other numbers one terminal runs programs and macros.
+const NOTICE = new RegExp(`^(?:9(?!;\\d+(?:;|$))|9(?=;4;)|99|777;notify);[^\\x00-\\x1f\\x7f]{0,${MAX_NOTICE}}$`);
 const PROMPT_MARK = /^133;[A-D][\x20-\x7e]{0,128}$/;
 
 /** `data` is what stands between `ESC ]` and its end, as text. */

@@ -28,6 +28,9 @@ const LONG_KEY = /^\x1b\[(?:(\d+)(?::\d*)*(?:;(\d*)(?::([123]))?)?(?:;[\d:]*)?u|
 /** Any other sequence that a key or a mouse sends. */
 // oxlint-disable-next-line no-control-regex -- keys are control characters
 const OTHER_SEQUENCE = /^\x1b(?:\[[0-?]*[ -/]*[@-~]|O[@-~]|[ -Z\\-~])/;
+/** What the terminal answers a program, and tells it of the focus: no key, whenever it comes. */
+// oxlint-disable-next-line no-control-regex -- answers are escape sequences
+const ANSWER = /^\x1b(?:[\]P_][^\x07\x1b]*(?:\x07|\x1b\\)|\[[?>][\d;:]*\$?[cnuy]|\[[IO])/;
 /** What may be the beginning of a sequence that matters: the rest of it comes at once. */
 // oxlint-disable-next-line no-control-regex -- keys are control characters
 const CUT = /^\x1b(?:\[(?:9(?:2[:;\d]{0,24})?|2(?:7[;\d]{0,6}|0(?:[01]~?)?)?)?)?$/;
@@ -127,7 +130,9 @@ export const prefixKeys = ({ pass, command, waiting }: PrefixOptions): PrefixKey
       }
       if (CUT.test(text)) break;
       if (armed) {
-        text = text.slice(take(text));
+        const [answer = ''] = ANSWER.exec(text) ?? [];
+        emit(answer);
+        text = text.slice(answer.length || take(text));
         continue;
       }
       const prefix = prefixAt(text);

@@ -40,8 +40,8 @@ interface StripContent {
 
 /** Soft reset, and a change of width. */
 const RESETS = /^(?:!p|\?(?:\d+;)*3[hl])$/;
-/** Erases to the end of the screen, or all of it, as switching to the other screen does that is shown already. */
-const WIPES = /^(?:\??[023]?J|\?(?:\d+;)*(?:47|1047|1049)[hl])$/;
+/** Erases to the end of the screen, or all of it, as switching to the other screen does that is shown already; or fills a rectangle. */
+const WIPES = /^(?:\??(?!0*1(?:[;:]|J))[\d;:]*J|\?(?:\d+;)*(?:47|1047|1049)[hl]|[\d;:]*\$[a-z{}])$/;
 
 /** What a program has done to its terminal that drawing would spoil: then the line waits. */
 const createBusy = () => {
@@ -92,7 +92,8 @@ export const stripText = (instance: string, { sessions, current, menu, note }: S
   const own = entries[sessions.findIndex(({ id }) => id === current)] ?? current;
   const end = menu ? MENU : note || HINT;
   const others = menu ? [] : [[name, entries.join('  '), end], [name, entries.join('  ')]];
-  const candidates = [...others, [name, own, end], [name, own], [own, end], [menu ? end : own]].map((parts) => parts.join(' │ '));
+  // Names come from the container: nothing wide, nothing that turns the line around.
+  const candidates = [...others, [name, own, end], [name, own], [own, end], [menu ? end : own]].map((parts) => parts.join(' │ ').replaceAll(/[^ -~│]/gu, '?'));
   const text = candidates.find((candidate) => candidate.length <= room) ?? candidates.at(-1)!;
   return text.slice(0, room).padEnd(room);
 };
@@ -112,8 +113,13 @@ export const createStrip = (instance: string, whole: TerminalSize, wanted: boole
   const bottom = () => size.rows - 1;
 
   /** Where the program itself scrolls, of each screen. */
-  let regions: Partial<Record<'normal' | 'alternate', string>> = {};
-  const region = () => regions[busy.screen()] ?? `\x1b[1;${bottom()}r`;
+  let regions: Partial<Record<'normal' | 'alternate', { top: number; end: number }>> = {};
+  const region = () => {
+    const { top, end } = regions[busy.screen()] ?? { top: 1, end: bottom() };
+    return `\x1b[${top};${end}r`;
+  };
+  /** Below a region that ends early a step down can reach the line: then it is drawn again and again. */
+  const isShort = () => (regions[busy.screen()]?.end ?? bottom()) < bottom();
   const withCursor = (act: string) => `\x1b7${act}\x1b8`;
   const atLine = (act: string) => {
     const origin = busy.originMode();
@@ -147,14 +153,18 @@ export const createStrip = (instance: string, whole: TerminalSize, wanted: boole
   const rewrite = (sequence: Sequence): Verdict => {
     if (!isShown() || sequence.kind !== 'csi') return true;
     const { body, final } = sequence;
-    if (!/^[\d;]*$/.test(body)) return true;
+    if (!/^[\d;:]*$/.test(body)) return true;
+    // The same step, but the scroll region ends it.
+    if (final === 'e') return `\x1b[${body}B`;
     if (final === 'r') {
-      const [top = '', last = ''] = body.split(';');
-      const end = Math.min(Number(last) || bottom(), bottom());
-      return (regions[busy.screen()] = `\x1b[${Number(top) || 1};${end}r`);
+      const [top = '', last = ''] = body.replaceAll(/:[\d:]*/g, '').split(';');
+      if (isShort()) missing ??= 'line';
+      regions[busy.screen()] = { top: Number(top) || 1, end: Math.min(Number(last) || bottom(), bottom()) };
+      return region();
     }
     if (final !== 'H' && final !== 'f' && final !== 'd') return true;
-    const [row = '', ...rest] = body.split(';');
+    // Terminals take what is before the colon.
+    const [row = '', ...rest] = body.replaceAll(/:[\d:]*/g, '').split(';');
     return Number(row) > bottom() ? `\x1b[${[bottom(), ...rest].join(';')}${final}` : true;
   };
   /** Notes what a sequence does to the terminal: whether it undoes the scroll region, or may have wiped the line. */
@@ -177,7 +187,7 @@ export const createStrip = (instance: string, whole: TerminalSize, wanted: boole
   const repair = (): string => {
     if (!isShown() || busy.isBusy()) return '';
     const text = stripText(instance, content, size.cols);
-    if (missing === undefined && text === drawn) return '';
+    if (missing === undefined && text === drawn && !isShort()) return '';
     const again = draw(missing === 'region' ? region() : '');
     missing = undefined;
     return again;

@@ -37,11 +37,16 @@ export interface TerminalEvents {
 export const RESET = [
   '\x1b7\x1b[?1049l', // alternate screen
   '\x1b7\x1b[r\x1b8', // scroll region; it would take the cursor home
+  '\x1b]8;;\x07', // a link
+  '\x1b(B\x0f', // frames in the place of letters
+  '\x1b7\x1b[?69l\x1b8', // margins at the sides
+  '\x1b[?7h\x1b[2l\x1b[4l\x1b[20l\x1b[12h', // wrapping; keys locked, inserting, two characters for Enter, local echo
+  '\x1b[?5l', // the screen's colours turned around
   '\x1b[?25h', // show the cursor
-  '\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l', // mouse
+  '\x1b[?9l\x1b[?1000l\x1b[?1001l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1016l', // mouse
   '\x1b[?2004l', // bracketed paste
   '\x1b[?1004l', // focus reports
-  '\x1b[?2031l', // colour scheme reports
+  '\x1b[?2031l\x1b[?2048l', // colour scheme and size reports
   '\x1b[?2026l', // synchronised output
   '\x1b[<u', // kitty keyboard
   '\x1b[>4;0m', // modifyOtherKeys

@@ -49,6 +49,7 @@ describe('what does not pass', () => {
     ['a checksum of the screen', '\x1b[1;1;1;1;10;10*y'],
     ['the directory', '\x1b]7;file://host/etc\x07'],
     ['files and variables of a terminal', '\x1b]1337;File=name=eA==;inline=1:AAAA\x07'],
+    ['a program that one terminal would run', '\x1b]9;7;"cmd"\x07\x1b]9;6;print()\x07\x1b]9;9;/\x07'],
     ['the font', '\x1b]50;#1\x07'],
     ['keys that are set', '\x1bP1;1|17/6c730d\x1b\\'],
     ['a picture', '\x1bPq#0;2;0;0;0#0~~\x1b\\'],
@@ -66,6 +67,7 @@ describe('what does not pass', () => {
     ['a title with a control of eight bits', bytesOf('\x1b]0;a\u009b5i\x07')],
     ['a title that is not text', '\x1b]0;a\xff\x07'],
     ['numbers behind what ends them', '\x1b[ 0@'],
+    ['the terminal’s own status line', '\x1b[1$}\x1b[2$~'],
     ['delete', '\x7f'],
   ])('%s', (_, text) => {
     expect(through(`a${text}b`).replaceAll('\x1b\\', '')).toBe('ab');
@@ -87,6 +89,17 @@ describe('what does not pass', () => {
     expect(through('a\x1b]0;title\x1b[31mb')).toBe('a\x1b[31mb');
     expect(through('a\x1b[3\n1mb')).toBe('a\n\x1b[31mb');
     expect(through(`a\x1b_${'x'.repeat(5000)}`)).toBe('a');
+  });
+});
+
+describe('a string with controls in it', () => {
+  it.each([
+    ['\x1b]0;a\x05b\nc\x07', '\x1b]0;abc\x07'],
+    ['\x1b]8;;https://a.test/\x00\r\nb\x07', '\x1b]8;;https://a.test/b\x07'],
+    ['\x1bP$q\x07m\x1b\\', '\x1bP$qm\x1b\\'],
+    ['\x1b]52;c;\x7fZmFrZQ==\x07', ''],
+  ])('%j passes without them', (text, left) => {
+    expect(through(`a${text}b`)).toBe(`a${left}b`);
   });
 });
 
@@ -119,7 +132,7 @@ describe('colours that a program has set', () => {
 
 /** Sequences as programs and attackers write them, whole and torn. */
 const pieces = fc.oneof(
-  fc.constantFrom('\x1b', '\x1b[', '\x1b]', '\x1bP', '\x1b_', '\x07', '\x1b\\', '\x18', '\x9d', '\xc2\x9d', '\xc2', '\x1b]52;c;AAAA\x07', '\x1b[5i', '\x1b[31m', '\x1b[?1049h', '\x1b]8;;https://x.test\x07', '\x1bPtmux;\x1b\x1b[5i\x1b\\', bytesOf('你'), 'text', '\r\n', '\x05'),
+  fc.constantFrom('\x1b', '\x1b[', '\x1b]', '\x1bP', '\x1b_', '\x07', '\x1b\\', '\x18', '\x9d', '\xc2\x9d', '\xc2', '\x1b]52;c;AAAA\x07', '\x1b[5i', '\x1b[31m', '\x1b[?1049h', '\x1b]8;;https://x.test\x07', '\x1bPtmux;\x1b\x1b[5i\x1b\\', bytesOf('你'), 'text', '\r\n', '\x05', '\x1b]0;a', '\x1bP$qm', '\x00'),
   fc.string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 12 }),
 );
 const streams = fc.array(pieces, { maxLength: 30 }).map((parts) => parts.join(''));
@@ -154,6 +167,8 @@ describe('any stream', () => {
         for (const sequence of sequencesIn(out)) expect(sequence).toMatch(ALLOWED);
         // oxlint-disable-next-line no-control-regex -- that is what is looked for
         expect(out).not.toMatch(/[\x00-\x06\x10-\x1a\x1c-\x1f\x7f]/);
+        // oxlint-disable-next-line no-control-regex -- that is what is looked for
+        for (const sequence of sequencesIn(out)) expect(sequence).not.toMatch(/^\x1b[\]P][^\x07\x1b]*[\x00-\x06\x08-\x1a]/);
         const characters = Buffer.from(out, 'latin1').toString('utf8');
         expect(characters).not.toMatch(/[\u0080-\u009f]/);
         expect(Buffer.from(characters).equals(Buffer.from(out, 'latin1'))).toBe(true);

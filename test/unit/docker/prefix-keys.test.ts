@@ -107,6 +107,10 @@ describe('the key after the prefix', () => {
     expect(await typeChunks([bytes(`a\x1c${key}`), bytes('b')], 50)).toEqual({ passed: 'ab', commands: [] });
   });
 
+  it.each(['\x1b]11;rgb:0000/0000/0000\x1b\\', '\x1bP1$r0m\x1b\\', '\x1b[?62;4c', '\x1b[?2026;2$y', '\x1b[?1u', '\x1b[I'])('%j is an answer of the terminal: the program gets it, and the key is still awaited', async (answer) => {
+    expect(await typed(`a\x1c${answer}nb`)).toEqual({ passed: `a${answer}b`, commands: [{ kind: 'next' }] });
+  });
+
   it('sends the prefix itself to the program when it is a backslash', async () => {
     expect(await typed('a\x1c\\b')).toEqual({ passed: 'a\x1cb', commands: [] });
   });

@@ -65,6 +65,9 @@ describe('a program above the strip', () => {
     ['that fills the screen with E', '\x1b#8\x1b[3;3Hhere'],
     ['that saves the cursor, clears, and restores it', `${lines(3)}\x1b7\x1b[2J\x1b[5;5Hx\x1b8y`],
     ['in origin mode', '\x1b[3;8r\x1b[?6h\x1b[1;1Htop\x1b[99;1Hbottom\x1b[?6l\x1b[r'],
+    ['that steps down past the end', '\x1b[3;1H\x1b[99ex\x1b[Hhome'],
+    ['that writes a row with a part behind a colon', '\x1b[12:1Hx\x1b[12:1dy\x1b[1;99:1rz'],
+    ['that clears in other spellings', '\x1b[02Jone\x1b[2;1Jtwo\x1b[00J'],
     ['that draws frames in another character set', '\x1b(0\x1b[2Jlqqk\x1b(B after'],
     ['with wide characters at the edge', `\x1b[1;59H你你好\r\n${lines(20)}`],
     ['that reads its size from the cursor', '\x1b7\x1b[r\x1b[999;999H\x1b[6n\x1b8here'],
@@ -107,6 +110,16 @@ describe('a program above the strip', () => {
       }),
       { numRuns: process.env['JACKIN_TEST_FULL'] ? 3000 : 200 },
     );
+  }, 120_000);
+
+  it.each(['\n\n\nx', '\x1bD\x1bD\x1bDx', '\x1b[99Bx', 'x'.repeat(200)])('never has the last word on the last line: %j below a region that ends early', async (steps) => {
+    for (const after of ['', '\x1b[r', '\x1b[1;4r\x1b[Hy']) {
+      const screens = makeScreens();
+      await screens.start();
+      const before = screens.line();
+      await screens.program(`\x1b[3;8r\x1b[99;1H${steps}${after}`);
+      expect(screens.line()).toBe(before);
+    }
   });
 
   it('starts above the strip also when the cursor was on the last line', async () => {
@@ -173,6 +186,11 @@ describe('its words', () => {
   it('name the instance, the sessions and their state, and where the keys are', () => {
     expect(stripText('k7x2m9pq', content, 80).trimEnd()).toBe(' jackin k7x2m9pq  │ 1 kimi-1*  2 shell-1 exited(7) │ Ctrl-\\ keys');
     expect(stripText('k7x2m9pq', { ...content, note: 'denied' }, 80)).toContain('denied');
+  });
+
+  it('show nothing of a name that is wide or turns the line around', () => {
+    const named = { ...content, sessions: [session('你好\u202eab-1')], current: '你好\u202eab-1' };
+    expect(stripText('k7x2m9pq', named, 60)).toContain('1 ???ab-1*');
   });
 
   it('leave out the least needed first, and fit in every width', () => {
