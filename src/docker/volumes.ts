@@ -199,6 +199,9 @@ export const ensureAgentVolume = async (engine: Engine, options: AgentVolumeOpti
   return await ensurePackageVolume(engine, { ...options, recipe, program }, call);
 };
 
+/** Run by others than us: git runs it as a hook. */
+const PROGRAMS = new Set(['git-hook.mjs']);
+
 const isPty = (file: string): boolean => /^pty-.*\.node$/.test(file);
 
 /**
@@ -223,7 +226,7 @@ export const ensureRuntimeVolume = async (engine: Engine, options: RuntimeVolume
     await unpack(registry, node, place, volume, fillCall);
     for (const file of files) {
       const content = createReadStream(path.join(capsuleDir, file.path));
-      await volume.file(`capsule/${file.path}`, file.size, false, content);
+      await volume.file(`capsule/${file.path}`, file.size, PROGRAMS.has(file.path), content);
     }
     return { packages: listed([node]), capsule: key };
   };

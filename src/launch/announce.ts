@@ -1,5 +1,6 @@
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import { describeOrigin, type Origin } from '../config/layers.ts';
+import { commitLine } from '../plan/commits.ts';
 import type { LaunchPlan, PlannedAuth } from '../plan/plan.ts';
 
 /** A directory's name may hold a line break: it could forge a line of what a person is told. */
@@ -80,6 +81,7 @@ export const announcement = (plan: LaunchPlan): string[] => {
     `login      ${authLine(auth, true)}`,
     ...plan.auth.filter((other) => other !== auth).map((other) => `           ${authLine(other)}`),
     `github     ${githubLine(plan)}`,
+    ...[commitLine(plan.commits)].filter((line) => line !== undefined).map((line) => `git        ${line}`),
     ...(forked.length > 0 ? [`           ${forkLine(forked)}`] : []),
     ...(role.hooks.length > 0 ? [`hooks      ${role.hooks.map(({ name }) => name).join(', ')} of the role ${role.hooks.length === 1 ? 'runs' : 'run'} first`] : []),
     ...user,

@@ -4,7 +4,7 @@ import type { GithubChange } from '../auth/github-handoff.ts';
 import { readGithub } from '../auth/github-source.ts';
 import type { HandoffChange } from '../auth/handoff.ts';
 import { readLogin } from '../auth/read-login.ts';
-import type { AgentSetup, LaunchRequest, SpawnRequest, TerminalSize } from '../capsule/protocol.ts';
+import type { AgentSetup, GitSetup, LaunchRequest, SpawnRequest, TerminalSize } from '../capsule/protocol.ts';
 import { assertPinned } from '../plan/auth.ts';
 import type { LaunchPlan, PlannedAuth, PlannedGithub } from '../plan/plan.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -68,6 +68,12 @@ const assertKeyNotEmpty = (plan: LaunchPlan, values: ReadonlyMap<string, Secret>
   throw new JackinError('auth.missing', `${key}, which ${agent} needs, is empty`, { hint: 'look at where the [env] table takes it from' });
 };
 
+const gitSetup = ({ github, commits: { identity, coauthor_trailer, dco } }: LaunchPlan, values: Values['github']): GitSetup => ({
+  github: githubSetup(github.mode, values),
+  ...(identity !== null && { identity: { ...(identity.name !== null && { name: identity.name }), ...(identity.email !== null && { email: identity.email }) } }),
+  trailers: { coauthor: coauthor_trailer.on, dco: dco.on },
+});
+
 /** The first frame of a launch. The only place where secrets are put together; it goes over a stream and to no disk. */
 export const launchRequest = (
   plan: LaunchPlan,
@@ -81,7 +87,7 @@ export const launchRequest = (
     setup: {
       workdir: plan.workspace.workdir,
       agents: plan.auth.map((auth) => agentSetup(auth, values)),
-      git: { github: githubSetup(plan.github.mode, github) },
+      git: gitSetup(plan, github),
       hooks: plan.role.hooks.map(({ name }) => name),
     },
     session: {

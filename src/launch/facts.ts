@@ -14,6 +14,7 @@ import { roleImageTag } from '../docker/role-image.ts';
 import type { Facts, MountFacts, RoleFacts } from '../plan/facts.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Deps } from './deps.ts';
+import { readIdentity } from './operator-identity.ts';
 
 const kindOf = async (real: string): Promise<MountFacts['kind']> => {
   const info = await lstat(real);
@@ -89,11 +90,13 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
   const now = deps.now();
   const operator = { uid: deps.uid, gid: deps.gid };
   const timeZone = deps.timeZone?.();
-  const [logins, mounts, workdir, github, jackinHome, configDir, operatorHome] = await Promise.all([
+  const directory = hostPlaceOf(config.workspace.workdir, config.mounts) ?? deps.home;
+  const [logins, mounts, workdir, github, identity, jackinHome, configDir, operatorHome] = await Promise.all([
     inspectLogins(config, role, deps, now),
     Promise.all(config.mounts.map((mount) => lookAtMount(mount, config.mounts))),
     lookAtWorkdir(config),
     config.github.mode.value === 'sync' ? inspectGithub(deps) : undefined,
+    readIdentity(directory, deps),
     // A mount is judged by its real path, so the places it is compared with must be real paths as well.
     realOr(paths.jackinHome),
     realOr(path.dirname(paths.configFile)),
@@ -103,6 +106,7 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
     role,
     logins,
     ...(github !== undefined && { github }),
+    identity,
     hostEnv: hostEnvFacts(config, deps.env),
     mounts,
     operator,

@@ -7,6 +7,7 @@ import type { ResolvedConfig } from '../config/resolve.ts';
 import { touches } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
 import { loggedInAgents, planAuth, unusedKeyWarnings } from './auth.ts';
+import { commitWarnings, planCommits } from './commits.ts';
 import type { Facts } from './facts.ts';
 import { planGithub, unusedGithubWarnings } from './github.ts';
 import { judgeMounts } from './mount-policy.ts';
@@ -49,10 +50,8 @@ const assertSupported = ({ mounts, role }: ResolvedConfig): void => {
 };
 
 /** Settings that this version reads and explains but does not act on yet. */
-const inertSettings = ({ git, workspace }: ResolvedConfig): string[] => {
+const inertSettings = ({ workspace }: ResolvedConfig): string[] => {
   const set: [string, { value: unknown; origin: Origin }][] = [
-    ['git.coauthor_trailer', git.coauthorTrailer],
-    ['git.dco', git.dco],
     ['keep_awake.enabled', workspace.keepAwake],
   ];
   const decided = set.filter(([, { value, origin }]) => value === true && origin.layer !== 'default').map(([key, { origin }]) => ({ key, origin }));
@@ -170,13 +169,14 @@ const planContainer = (
   };
 };
 
-const planWarnings = (config: ResolvedConfig, auth: PlannedAuth[], agent: LaunchPlan['agent']): string[] => {
+const planWarnings = (config: ResolvedConfig, facts: Facts, auth: PlannedAuth[], agent: LaunchPlan['agent']): string[] => {
   const launched = auth.find((entry) => entry.agent === agent.slug)!;
   return [
     ...launched.login === null ? [] : launched.login.skipped.map(({ path: file, why }) => `${file} is not handed over: ${why}`),
     ...(agent.model?.note == null ? [] : [agent.model.note]),
     ...unusedKeyWarnings(config),
     ...unusedGithubWarnings(config),
+    ...commitWarnings(config, facts),
     ...inertSettings(config),
   ];
 };
@@ -223,6 +223,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
     session: planSession(request, slug, auth.find((entry) => entry.agent === slug)!.mode, model?.passed, config.workspace.workdir),
     auth,
     github: planGithub(config, facts),
+    commits: planCommits(config, facts),
     env: config.env.map(({ name: variable, source, origin }) => ({ name: variable, kind: source.kind, decided_by: origin })),
     mounts: planMounts(config, facts, instanceDir),
     image: {
@@ -241,6 +242,6 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       { path: path.join(facts.paths.jackinHome, 'journal'), what: 'what the launch makes, until it stands' },
     ],
     consents,
-    warnings: planWarnings(config, auth, agent),
+    warnings: planWarnings(config, facts, auth, agent),
   };
 };

@@ -9,6 +9,8 @@ export interface Facts {
   logins: Partial<Record<AgentSlug, LoginFacts>>;
   /** The host's login for GitHub; left out when none is copied. */
   github?: GithubLoginFacts;
+  /** Who the operator is for git; left out when nobody is known. */
+  identity?: { name?: string; email?: string };
   /** For each name that the environment layers take from the host: whether it is set there, and not empty. */
   hostEnv: Record<string, boolean>;
   mounts: MountFacts[];

@@ -84,6 +84,19 @@ const github = z
   })
   .describe('Access to GitHub, which every agent of the instance shares.');
 
+const decidedSwitch = z.strictObject({ on: z.boolean().describe('Whether it is added.'), decided_by: origin });
+
+const commits = z
+  .strictObject({
+    identity: z
+      .strictObject({ name: z.string().nullable().describe('user.name of the operator.'), email: z.string().nullable().describe('user.email of the operator.') })
+      .nullable()
+      .describe('Who the operator is for git on the host; what a repository sets goes before it. Null: nobody is known.'),
+    coauthor_trailer: decidedSwitch.describe('A Co-authored-by line for the agent of the session.'),
+    dco: decidedSwitch.describe('A Signed-off-by line for whoever git knows in the container.'),
+  })
+  .describe('Who commits in the container, and what is added to the messages.');
+
 const mount = z.strictObject({
   source: z.string().describe('Path on the host.'),
   target: z.string().describe('Path in the container.'),
@@ -190,6 +203,7 @@ export const PlanSchema = z
     session,
     auth: z.array(auth).describe('How the login of each agent of the role gets in.'),
     github,
+    commits,
     env: z
       .array(variable)
       .describe('Variables for the agent, without their values.'),

@@ -51,7 +51,7 @@ describe('GitHub in mode sync', () => {
     expect((await stat(hosts)).mode & 0o777).toBe(0o600);
     expect((await readFile(log, 'utf8')).trim()).toBe('auth token --hostname github.com');
     expect(engine.containers()[0]!.spec.mounts).toContainEqual(expect.objectContaining({ target: '/home/agent/.config/gh', readonly: false }));
-    expect(capsule.launches[0]!.setup.git).toEqual({ github: { mode: 'sync' } });
+    expect(capsule.launches[0]!.setup.git.github).toEqual({ mode: 'sync' });
     expect(JSON.stringify(capsule.launches)).not.toContain(TOKEN);
     expect(stderr).not.toContain(TOKEN);
     const written = new Map(Object.entries(await contentOf(sandbox.jackinHome)));

@@ -189,6 +189,17 @@ test('inside: the strip, the keys between sessions, and a clipboard that stays t
   expect(bare.screen()).not.toContain('jackin ');
 });
 
+test('a commit in the container is the operator’s, and says which agent made it', async () => {
+  await writeFile(`${world.sandbox.dirs.userHome}/.gitconfig`, '[user]\n\tname = Neo Anderson\n\temail = neo@example.test\n');
+  await world.config(`[git]\ncoauthor_trailer = true\ndco = true\n${CONFIG}`);
+  const id = await startDetached();
+  const hook = 'echo "#!/bin/sh" > .git/hooks/pre-commit; echo "echo own hook >&2" >> .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit';
+  const script = `git init -q made && cd made && ${hook} && JACKIN_AGENT=kimi git commit -q --allow-empty -m "by an agent" && git log -1 --format="%B%an <%ae>"`;
+  const { code, stdout, stderr } = await world.jackin(['hardline', id, '--shell', '--', 'sh', '-c', script]);
+  expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining('own hook') as string });
+  expect(stdout).toBe('by an agent\n\nCo-authored-by: Kimi <noreply@moonshot.ai>\nSigned-off-by: Neo Anderson <neo@example.test>\nNeo Anderson <neo@example.test>\n');
+});
+
 test('what was stopped, killed or ejected comes back by hardline, logged in', async () => {
   const id = await startDetached();
   const [container = ''] = await world.containers();

@@ -4,6 +4,7 @@ import { GITHUB, HOSTS_FILE } from '../../agents/github-login.ts';
 import { writeFileAtomic } from '../../shared/atomic-files.ts';
 import { findProgram } from '../program.ts';
 import type { GitSetup } from '../protocol.ts';
+import { prepareGitHooks } from './git-hooks.ts';
 import type { HomeRoots } from './roots.ts';
 
 /**
@@ -72,7 +73,7 @@ const ghVariables = (env: Env, home: string): Record<string, string> => {
 };
 
 /**
- * Sets git up before a session starts. `env` is what the sessions will have: the
+ * Sets git up before a session starts: logins, the operator's name, trailers. `env` is what the sessions will have: the
  * image's variables and the host's. Can be repeated at any time.
  */
 export const prepareGit = async (setup: GitSetup, { home, state }: Pick<HomeRoots, 'home' | 'state'>, env: Env): Promise<GitOutcome> => {
@@ -83,7 +84,7 @@ export const prepareGit = async (setup: GitSetup, { home, state }: Pick<HomeRoot
     ...identitySection(setup.identity ?? {}),
     ...('file' in gh ? hosts.flatMap((host) => hostSections(host, gh.file)) : []),
   ];
-  const variables = setup.github.mode === 'ignore' ? {} : ghVariables(env, home);
+  const variables = { ...(setup.github.mode !== 'ignore' && ghVariables(env, home)), ...(await prepareGitHooks(setup, state, env)) };
   const why = hosts.length === 0 ? undefined : 'file' in gh ? `git uses the GitHub login for ${hosts.join(' and ')}.` : 'git cannot use the GitHub login: there is no gh in the container.';
   if (sections.length === 0) {
     await rm(file, { force: true });
