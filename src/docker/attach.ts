@@ -1,6 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { encodeFrame, encodeJson } from '../capsule/frames.ts';
-import { FrameType, type AttachRequest, type LaunchRequest, type SessionInfo, type SpawnRequest, type TerminalSize } from '../capsule/protocol.ts';
+import { FrameType, type AttachRequest, type KillRequest, type LaunchRequest, type SessionInfo, type SpawnRequest, type TerminalSize } from '../capsule/protocol.ts';
 import { JackinError } from '../shared/errors.ts';
 import { attachedView, type TerminalStreams } from './attached-view.ts';
 import { converse, type AttachOptions, type CapsuleStream, type Face, type SessionEnd, type Wire } from './capsule-client.ts';
@@ -111,7 +111,7 @@ export const endSession = async (stream: CapsuleStream, session: string, options
     code = found?.code;
     wire.leave('asked');
   };
-  const opening = Buffer.concat([encodeJson(FrameType.kill, { session }), encodeFrame(FrameType.watch)]);
+  const opening = Buffer.concat([encodeJson(FrameType.kill, { session } satisfies KillRequest), encodeFrame(FrameType.watch)]);
   let greeted = false;
   const onWelcome = () => {
     greeted = true;

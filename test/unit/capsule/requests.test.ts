@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Frame } from '../../../src/capsule/frames.ts';
 import { FrameType } from '../../../src/capsule/protocol.ts';
-import { readAttach, readLaunch, readSignal, readSize } from '../../../src/capsule/requests.ts';
+import { readAttach, readKill, readLaunch, readSignal, readSize, readSpawn } from '../../../src/capsule/requests.ts';
 import { launchRequest } from './run-capsule.ts';
 
 const frame = (value: unknown): Frame => ({ type: FrameType.launch, payload: Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)) });
@@ -47,6 +47,8 @@ describe('a launch request', () => {
     ['session.size', { cols: 1e9, rows: 1 }, /session\.size is not a terminal's size/],
     ['setup.workdir', 7, /setup\.workdir is not a string/],
     ['setup.agents', SECRET, /setup\.agents is not a list/],
+    ['setup.hooks', SECRET, /setup\.hooks is not a list/],
+    ['setup.hooks', [SECRET], /an entry of setup\.hooks is none of/],
   ])('is refused when %s is %j, by its place and without its content', (path, value, message) => {
     expect(() => readLaunch(frame(withValue(path, value)))).toThrow(message);
     expect(() => readLaunch(frame(withValue(path, value)))).not.toThrow(SECRET);
@@ -63,11 +65,37 @@ describe('a launch request', () => {
   });
 });
 
+describe('a request for another session', () => {
+  const { session, setup } = launchRequest({ env: { TOKEN: SECRET } });
+  const { env, keys, ...plain } = session;
+
+  it('is taken with what was read anew for it, or without; only a shell needs no program', () => {
+    const fresh = { setup, env, keys };
+    expect(readSpawn(frame({ session: plain, detached: true, fresh }))).toEqual({ session: plain, detached: true, fresh });
+    const shell = { ...plain, agent: 'shell', argv: [] };
+    expect(readSpawn(frame({ session: shell, detached: false }))).toEqual({ session: shell, detached: false });
+    expect(() => readSpawn(frame({ session: { ...shell, agent: 'kimi' }, detached: false }))).toThrow('session.argv is not a list of words');
+  });
+
+  it.each([
+    [{ session: plain, fresh: SECRET }, 'fresh is not an object'],
+    [{ session: plain, fresh: { setup, env: { TOKEN: [SECRET] }, keys } }, 'a value of fresh.env is not a string'],
+    [{ session: plain, fresh: { setup, env, keys: [SECRET] } }, 'fresh.keys is not an object'],
+    [{ session: plain, fresh: { env, keys } }, 'setup is not an object'],
+    [SECRET, 'the spawn request is not an object'],
+  ])('is refused by its place and without its content: %#', (request, message) => {
+    const read = () => readSpawn(frame(JSON.stringify(request)));
+    expect(read).toThrow(message);
+    expect(read).not.toThrow(SECRET);
+  });
+});
+
 describe('other requests', () => {
   it('are refused when they make no sense', () => {
     expect(() => readAttach(frame({ session: 1, size: { cols: 80, rows: 24 } }))).toThrow('session is not a string');
     expect(() => readAttach(frame([]))).toThrow('the attach request is not an object');
     expect(() => readSize(frame({ cols: 0, rows: 24 }))).toThrow("not a terminal's size");
+    expect(() => readKill(frame({ session: 7 }))).toThrow('session is not a string');
     expect(() => readSignal(frame({ signal: 'SIGSTOP' }))).toThrow('signal is none of');
   });
 
