@@ -4,14 +4,17 @@ import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openTerminal } from './terminal.ts';
 import type { Terminal } from './terminal.ts';
-import { makeWorld, writeLogin } from './world.ts';
-import type { World } from './world.ts';
+import { findSecrets } from './find-secrets.ts';
+import { CREDENTIAL_PLACES, isInFilesystem, makeWorld, writeLogin } from './world.ts';
+import type { Login, World } from './world.ts';
 
 const SLOWLY = { timeout: 60_000, interval: 100 };
 const PROMPT = /│ >/;
 const DETACH = '\x1cd';
 /** No agent reaches anybody but the fake servers. */
+const OPERATORS_VALUE = 'fake-value-of-the-operator-8c1f';
 const CONFIG = `[env]
+OPERATORS = "$OPERATORS_VALUE"
 KIMI_DISABLE_TELEMETRY = "1"
 ANTHROPIC_BASE_URL = "http://claude.demo:8080"
 CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC = "1"
@@ -21,16 +24,18 @@ NO_PROXY = "claude.demo,kimi.demo"
 `;
 
 let world: World;
+let login: Login;
 const open: Terminal[] = [];
 
 beforeEach(async () => {
   world = await makeWorld('sessions');
-  const login = await writeLogin(`${world.sandbox.dirs.userHome}/.kimi-code`);
+  login = await writeLogin(`${world.sandbox.dirs.userHome}/.kimi-code`);
   await mkdir(`${world.sandbox.dirs.userHome}/.claude`);
   const [accessToken, refreshToken] = ['fake-access', 'fake-refresh'];
   const claudeAiOauth = { accessToken, refreshToken, expiresAt: Date.now() + 3_600_000, scopes: ['user:inference', 'user:profile'], subscriptionType: 'max' };
   await writeFile(`${world.sandbox.dirs.userHome}/.claude/.credentials.json`, JSON.stringify({ claudeAiOauth }), { mode: 0o600 });
   await world.config(CONFIG);
+  Object.assign(world.sandbox.env, { OPERATORS_VALUE });
   await world.serve({ logins: [login] });
 });
 
@@ -221,6 +226,14 @@ test('what was stopped, killed or ejected comes back by hardline, logged in', as
   const answer = await world.jackin(['hardline', id, '--new', '--agent', 'kimi', '--prompt', 'are you there']);
   expect(answer).toMatchObject({ code: 0 });
   expect(answer.stdout).toContain('fake kimi heard: are you there');
+
+  // Nothing of the ways back has left a secret anywhere.
+  const secrets = [login.accessToken, login.refreshToken, OPERATORS_VALUE];
+  expect(await isInFilesystem(container, secrets)).toBe(false);
+  expect(findSecrets(await world.traces(), secrets, CREDENTIAL_PLACES)).toEqual([]);
+  expect(findSecrets(await world.traces(), [login.accessToken], /^$/).length).toBeGreaterThan(0);
+  const value = await world.jackin(['hardline', id, '--shell', '--', 'sh', '-c', 'printf %s "$OPERATORS"']);
+  expect(value.stdout).toBe(OPERATORS_VALUE);
 
   const said = await world.jackin(['hardline', id, '--shell', '--', 'sh', '-c', 'echo out; echo err >&2; exit 9']);
   expect(said).toMatchObject({ code: 9, stdout: 'out\n' });
