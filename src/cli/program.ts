@@ -3,6 +3,7 @@ import type { Deps } from '../launch/deps.ts';
 import { JackinError } from '../shared/errors.ts';
 import { authCommand } from './auth.ts';
 import { configCommand } from './config.ts';
+import { cpCommand } from './cp.ts';
 import { ejectCommand, purgeCommand } from './eject.ts';
 import { hardlineCommand } from './hardline.ts';
 import { loadCommand } from './load.ts';
@@ -26,6 +27,7 @@ Examples:
   $ jackin load agent-smith                       this directory, Kimi in your terminal
   $ jackin load agent-smith ~/app --prompt "explain this repo"
   $ jackin load agent-smith --detach              start, print the instance id, return
+  $ jackin cp agent-smith:/home/agent/out ./out   files out, and in
   $ jackin eject agent-smith && jackin purge agent-smith
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 configuration invalid, 4 credential missing or dead,
@@ -35,6 +37,7 @@ The agent's own code is passed through for --prompt and attached sessions.`,
   for (const command of [
     loadCommand(context),
     hardlineCommand(context),
+    cpCommand(context),
     statusCommand(context),
     ejectCommand(context),
     purgeCommand(context),

@@ -2,23 +2,10 @@ import { PassThrough, type Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type Docker from 'dockerode';
 import { JackinError } from '../shared/errors.ts';
+import { untilDrained } from '../shared/until-drained.ts';
 import { bounded, withSignal } from './engine-call.ts';
 import type { ExecHandle } from './engine.ts';
 import { takeApart } from './multiplexed.ts';
-
-/** Until the stream takes more, or nobody reads it any more. */
-const room = async (stream: PassThrough): Promise<void> => {
-  if (stream.destroyed) return;
-  await new Promise<void>((resolve) => {
-    const go = (): void => {
-      stream.off('drain', go);
-      stream.off('close', go);
-      resolve();
-    };
-    stream.on('drain', go);
-    stream.on('close', go);
-  });
-};
 
 /**
  * Takes the engine's two multiplexed streams apart. Waits for a slow reader of
@@ -28,7 +15,7 @@ const room = async (stream: PassThrough): Promise<void> => {
 const demultiplex = async (socket: Duplex, stdout: PassThrough, stderr: PassThrough): Promise<void> => {
   for await (const { isError, bytes } of takeApart(socket)) {
     if (isError) stderr.write(bytes);
-    else if (!stdout.write(bytes)) await room(stdout);
+    else if (!stdout.write(bytes)) await untilDrained(stdout);
   }
 };
 

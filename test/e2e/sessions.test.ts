@@ -1,5 +1,5 @@
 /** An instance as a place to work in: several sessions, each with a name, and a way back from every state. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openTerminal } from './terminal.ts';
@@ -192,6 +192,24 @@ test('inside: the strip, the keys between sessions, and a clipboard that stays t
   const bare = jackin('hardline', id, '--shell', '--no-strip', '--', 'sh', '-c', 'stty size; sleep 60');
   await expect.poll(() => bare.screen(), SLOWLY).toContain('30 100');
   expect(bare.screen()).not.toContain('jackin ');
+});
+
+test('files go in and come out with the rights of the agent, and a hostile tree comes out harmless', async () => {
+  const id = await startDetached();
+  const { project } = world.sandbox.dirs;
+  await mkdir(path.join(project, 'tree/sub'), { recursive: true });
+  await writeFile(path.join(project, 'tree/sub/run'), 'in and out', { mode: 0o755 });
+  expect(await world.jackin(['cp', 'tree', `${id}:~/tree`])).toMatchObject({ code: 0, stderr: expect.stringContaining('copied 1 file') as string });
+  const inside = (script: string) => world.jackin(['hardline', id, '--shell', '--', 'sh', '-c', script]);
+  expect((await inside('stat -c "%a %U" ~/tree/sub/run && cat ~/tree/sub/run')).stdout).toBe('755 agent\nin and out');
+  await inside('cd ~/tree && ln -s /etc/passwd out && ln -s sub/run in && head -c 20000000 /dev/zero > big && mkfifo pipe');
+  const { code, stdout } = await world.jackin(['cp', `${id}:/home/agent/tree`, 'back', '--format', 'json']);
+  expect({ code, ...(JSON.parse(stdout) as { data: object }).data }).toMatchObject({ code: 0, files: 2, links: 1, skipped_total: 2 });
+  expect((await readdir(path.join(project, 'back'))).sort()).toEqual(['big', 'in', 'sub']);
+  expect(await readFile(path.join(project, 'back/in'), 'utf8')).toBe('in and out');
+  expect((await stat(path.join(project, 'back/big'))).size).toBe(20_000_000);
+  expect(await world.jackin(['cp', `${id}:/root/secret`, '.'])).toMatchObject({ code: expect.toSatisfy((exit) => exit !== 0) as number });
+  expect(await world.jackin(['cp', 'tree', `${id}:/proc/x`])).toMatchObject({ code: expect.toSatisfy((exit) => exit !== 0) as number });
 });
 
 test('a commit in the container is the operator’s, and says which agent made it', async () => {
