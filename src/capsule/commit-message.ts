@@ -1,23 +1,47 @@
-/** Where a commit's message ends and what git itself put below it begins. */
-const SCISSORS = / -{8,} >8 -{8,}$/;
+/** The line below which everything is git's; it begins with what begins a comment. */
+const SCISSORS = /^(\S+) -{8,} >8 -{8,}$/;
+
+/** What git takes instead of `#` when it is free to choose (core.commentChar=auto). */
+const FREE_CHOICE = '#;@!$%^&|:';
 
 export interface MessageParts {
-  /** Lines that git would keep, comments among them. */
+  /** The lines above git's scissors, comments among them. */
   lines: string[];
   /** The scissors line and the diff below it, as they are. */
   rest: string;
+  /** What begins a line that git drops; undefined when it keeps all lines. */
+  comment: string | undefined;
 }
 
-/** Splits a message as git hands it to its hooks. `comment` begins a line that is not kept. */
-export const splitMessage = (text: string, comment: string): MessageParts => {
-  const lines = text.split('\n');
-  const cut = lines.findIndex((line) => line.startsWith(comment) && SCISSORS.test(line.trimEnd()));
-  return cut === -1 ? { lines, rest: '' } : { lines: lines.slice(0, cut), rest: lines.slice(cut).join('\n') };
+/** How git will treat a message after its hooks. */
+interface MessageSettings {
+  /** core.commentChar, `auto` included. */
+  commentChar: string;
+  /** commit.cleanup. */
+  cleanup: string;
+  /** Only what a person has edited is freed from comments; of a message from elsewhere they are a part (`#12: fixed`). */
+  edited: boolean;
+}
+
+/** Splits a message as git hands it to its hooks. */
+export const splitMessage = (text: string, { commentChar, cleanup, edited }: MessageSettings): MessageParts => {
+  const all = text.replace(/\n$/, '').split('\n');
+  const at = all.findIndex((line) => SCISSORS.test(line.trimEnd()));
+  const cut = at === -1 ? all.length : at;
+  const lines = all.slice(0, cut);
+  const last = lines.findLast((line) => line.trim() !== '')?.[0] ?? '#';
+  const chosen = SCISSORS.exec(all[cut]?.trimEnd() ?? '')?.[1] ?? (FREE_CHOICE.includes(last) ? last : '#');
+  const drops = cleanup === 'strip' || (cleanup === 'default' && edited);
+  return { lines, rest: cut === all.length ? '' : `${all.slice(cut).join('\n')}\n`, comment: drops ? (commentChar === 'auto' ? chosen : commentChar) : undefined };
 };
 
+const isComment = (line: string, comment: string | undefined): boolean => comment !== undefined && line.startsWith(comment);
+
+/** What of a message git would keep. */
+export const keptText = ({ lines, comment }: MessageParts): string => lines.filter((line) => !isComment(line, comment)).join('\n').trim();
+
 /** Whether there is nothing in it that would be kept: such a commit is to be aborted, not to be signed. */
-export const isEmptyMessage = ({ lines }: MessageParts, comment: string): boolean =>
-  lines.every((line) => line.trim() === '' || line.startsWith(comment) || /^signed-off-by:/i.test(line));
+export const isEmptyMessage = (parts: MessageParts): boolean => keptText(parts).split('\n').every((line) => /^\s*$|^signed-off-by:/i.test(line));
 
 /** A trailer as two are compared: key and address, or the whole value where there is no address. */
 const sameKey = (line: string): string => {
@@ -25,30 +49,26 @@ const sameKey = (line: string): string => {
   return `${key.toLowerCase()}:${(/<([^>]*)>$/.exec(value)?.[1] ?? value).toLowerCase()}`;
 };
 
+/** Git indents the messages of commits that it squashes; elsewhere an indented line is a quotation. */
+const isOfSquash = (lines: readonly string[]): boolean => lines.some((line) => line.trimEnd() === 'Squashed commit of the following:');
+
 /**
- * Takes the known trailers out of a message, wherever they stand, each once and in
- * their order: those of a squashed commit stand in the middle, and doubled ones
- * anywhere. `final` are the lines of git's own last block: known ones that all
- * stand there once stay where they are.
+ * Takes the known trailers out of the lines of a message, wherever they stand, each
+ * once and in their order: those of a squashed commit stand in the middle, and
+ * doubled ones anywhere. `final` are the lines of git's own last block: known ones
+ * that all stand there once stay where they are.
  */
-export const gatherTrailers = (
-  { lines, rest }: MessageParts,
-  known: readonly string[],
-  final: readonly string[],
-): { message: string; moved: string[] } => {
+export const gatherTrailers = (lines: readonly string[], known: readonly string[], final: readonly string[]): { lines: readonly string[]; moved: string[] } => {
   const wanted = new Set(known.map(sameKey));
-  // Git indents the messages of commits that it squashes.
-  const isKnown = (line: string): boolean => wanted.has(sameKey(line.trim()));
-  const found = lines.filter(isKnown).map((line) => line.trim());
-  const inFinal = final.filter(isKnown);
-  const isInPlace = found.length === inFinal.length && new Set(found.map(sameKey)).size === found.length;
-  if (isInPlace) return { message: joined(lines, rest), moved: [] };
+  const plain = isOfSquash(lines) ? (line: string) => line.trim() : (line: string) => line.trimEnd();
+  const isKnown = (line: string): boolean => wanted.has(sameKey(plain(line)));
+  const found = lines.filter(isKnown).map(plain);
+  const isInPlace = found.length === final.filter(isKnown).length && new Set(found.map(sameKey)).size === found.length;
+  if (isInPlace) return { lines, moved: [] };
   const seen = new Set<string>();
   const moved = found.filter((line) => !seen.has(sameKey(line)) && seen.add(sameKey(line)));
-  return { message: joined(lines.filter((line) => !isKnown(line)), rest), moved };
+  return { lines: lines.filter((line) => !isKnown(line)), moved };
 };
-
-const joined = (lines: readonly string[], rest: string): string => (rest === '' ? lines.join('\n') : `${lines.join('\n')}\n${rest}`);
 
 /** The trailers that a message does not have yet. */
 export const missingTrailers = (wanted: readonly string[], present: readonly string[]): string[] => {

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readlink, rm, symlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readlink, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { unlessMissing, writeFileAtomic } from '../../shared/atomic-files.ts';
 import type { GitSetup } from '../protocol.ts';
@@ -50,7 +50,9 @@ export const prepareGitHooks = async (
 ): Promise<Record<string, string>> => {
   const directory = path.join(state, 'git-hooks');
   if (trailers === undefined || (!trailers.coauthor && !trailers.dco)) {
-    await rm(directory, { recursive: true, force: true });
+    // Sessions that run still look there for hooks: without the directory they would skip the repository's own.
+    const isThere = (await unlessMissing(lstat(directory))) !== undefined;
+    for (const hook of isThere ? OURS : []) await link(OWN_HOOK, path.join(directory, hook));
     return {};
   }
   await mkdir(directory, { recursive: true, mode: 0o700 });

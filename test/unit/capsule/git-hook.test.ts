@@ -18,7 +18,7 @@ beforeAll(async () => {
   bundle = await bundleForTest();
   const hook = path.join(bundle, 'git-hook.mjs');
   // In the container it is Node's own place; here it is this one.
-  await writeFile(hook, (await readFile(hook, 'utf8')).replace(/^#!.*/, `#!${process.execPath}`));
+  await writeFile(hook, (await readFile(hook, 'utf8')).replace('/jackin/runtime/bin/node', process.execPath));
   await chmod(hook, 0o755);
 });
 afterAll(() => rm(bundle, { recursive: true, force: true }));
@@ -110,7 +110,9 @@ describe('a commit of an agent', () => {
     await change('nothing to say');
     expect((await git('commit')).code).toBe(1);
     await writeFile(path.join(root, 'template'), 'Subject:\n\n# help\n');
-    expect(await git('-c', `commit.template=${path.join(root, 'template')}`, 'commit')).toMatchObject({ code: 1, stderr: expect.stringContaining('did not edit') as string });
+    for (const how of [['-c', `commit.template=${path.join(root, 'template')}`, 'commit'], ['commit', '-t', path.join(root, 'template')]]) {
+      expect(await git(...how)).toMatchObject({ code: 1, stderr: expect.stringContaining('did not edit') as string });
+    }
     more = { GIT_EDITOR: await script(path.join(root, 'editor'), 'sed -i "s/Subject:/filled in/" "$1"') };
     await ok('-c', `commit.template=${path.join(root, 'template')}`, 'commit');
     expect(await message()).toBe(`filled in\n\n${KIMI}\n${SIGNED}`);
@@ -160,19 +162,50 @@ describe('a commit of an agent', () => {
 
   it('keeps a line of dashes and other encodings as they are', async () => {
     await change('bytes');
-    await writeFile(path.join(root, 'message'), Buffer.from('caf\xe9\r\n\r\n---\r\nnot the end\r\n', 'latin1'));
+    await writeFile(path.join(root, 'message'), Buffer.from('caf\xe9\r\n\r\n---\r\nSigned-off-by: N\xe9o <neo@example.test>\r\n\r\nnot the end\r\n', 'latin1'));
     await ok('-c', 'i18n.commitEncoding=ISO-8859-1', 'commit', '-q', '-F', path.join(root, 'message'));
     const text = (await ok('-c', 'i18n.logOutputEncoding=ISO-8859-1', 'log', '-1', '--format=%B')).trimEnd();
     expect(text.startsWith('caf\xe9')).toBe(true);
-    expect(text).toContain('---\nnot the end');
-    expect(text).toContain(`${KIMI}\n${SIGNED}`);
+    expect(text.endsWith(`\n\nnot the end\n\nSigned-off-by: N\xe9o <neo@example.test>\n${KIMI}`)).toBe(true);
+  });
+
+  it('keeps lines that begin with a comment’s sign where git keeps them', async () => {
+    expect(await commit('#12: fixed')).toBe(`#12: fixed\n\n${KIMI}\n${SIGNED}`);
+    await change('closes');
+    await ok('commit', '-q', '-m', 'fixed', '-m', '#12 is closed');
+    expect(await message()).toBe(`fixed\n\n#12 is closed\n\n${KIMI}\n${SIGNED}`);
+    // Git takes another sign then; the diff below its scissors must not swallow the trailers.
+    more = { GIT_EDITOR: await script(path.join(root, 'editor'), 'sed -i "1s/fixed/typed/" "$1"') };
+    variables = { ...variables, JACKIN_AGENT: 'claude' };
+    await ok('-c', 'core.commentChar=auto', 'commit', '-v', '--amend');
+    expect(await message()).toBe(`typed\n\n#12 is closed\n\n${KIMI}\n${SIGNED}\n${CLAUDE}`);
+  });
+
+  it('is not changed by settings for other trailers', async () => {
+    await ok('config', 'trailer.ifmissing', 'doNothing');
+    await ok('config', 'trailer.separators', '=#');
+    await ok('config', 'trailer.sign.key', 'Signed-off-by: ');
+    await ok('config', 'trailer.sign.command', 'touch "$HOME/ran"; echo somebody');
+    expect(await commit('x')).toBe(`x\n\n${KIMI}\n${SIGNED}`);
+    await expect(readFile(path.join(root, 'ran'))).rejects.toThrow('ENOENT');
+  });
+
+  it('quotes a trailer without losing it', async () => {
+    expect(await commit(`x\n\nSuch as:\n\n    ${SIGNED}\n\nin the end.`)).toBe(`x\n\nSuch as:\n\n    ${SIGNED}\n\nin the end.\n\n${KIMI}\n${SIGNED}`);
+  });
+
+  it('is made in a project whose NODE_OPTIONS fit no other Node, and its hooks have them', async () => {
+    more = { NODE_OPTIONS: '--require /nowhere/of the project.cjs' };
+    await script(path.join(repo, '.git/hooks/commit-msg'), 'echo "$NODE_OPTIONS|$JACKIN_NODE_OPTIONS" > "$HOME/options"');
+    expect(await commit('x')).toBe(`x\n\n${KIMI}\n${SIGNED}`);
+    expect(await readFile(path.join(root, 'options'), 'utf8')).toBe('--require /nowhere/of the project.cjs|\n');
   });
 
   it('without a name is made, without a sign-off, and that is said', async () => {
     await writeFile(path.join(root, 'gitconfig'), '[init]\n\tdefaultBranch = main\n');
     more = { GIT_AUTHOR_NAME: 'x', GIT_AUTHOR_EMAIL: 'x@example.test', GIT_COMMITTER_NAME: 'x', GIT_COMMITTER_EMAIL: 'x@example.test' };
     await change('nobody');
-    expect(await git('commit', '-q', '-m', 'nobody')).toMatchObject({ code: 0, stderr: expect.stringMatching(/^jackin: no Signed-off-by is added/) as string });
+    expect(await git('commit', '-q', '-m', 'nobody')).toMatchObject({ code: 0, stderr: expect.stringMatching(/^jackin: no Signed-off-by is added[^\n]*\n$/) as string });
     expect(await message()).toBe(`nobody\n\n${KIMI}`);
   });
 });
@@ -192,11 +225,16 @@ describe('only what was asked for', () => {
     expect(await commit('x')).toBe(`x\n\n${expected.join('\n')}`);
   });
 
-  it('off again leaves nothing', async () => {
+  it('off again adds nothing, and in sessions that run the repository’s own hooks still do', async () => {
+    const before = variables;
     variables = await trailers({ coauthor: false, dco: false });
     expect(variables).toEqual({});
     expect(await commit('x')).toBe('x');
-    await expect(readFile(path.join(root, 'state', 'git-hooks', 'run-own-hook'))).rejects.toThrow('ENOENT');
+    variables = before;
+    expect(await commit('y')).toBe('y');
+    await script(path.join(repo, '.git/hooks', 'commit-msg'), 'exit 3');
+    await change('z');
+    expect((await git('commit', '-q', '-m', 'z')).code).toBe(1);
   });
 
   it('a setting that somebody passed to git goes on', async () => {
