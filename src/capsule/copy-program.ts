@@ -4,6 +4,7 @@ import { pack } from 'tar-stream';
 import { type CopyReport, newTally } from '../shared/copied.ts';
 import { JackinError, messageOf } from '../shared/errors.ts';
 import { packTree } from '../shared/pack-tree.ts';
+import { identitiesAbove, identityOf } from '../shared/same-place.ts';
 import { unpackTree } from '../shared/unpack-tree.ts';
 
 export interface CopyStreams {
@@ -18,14 +19,18 @@ const failureOf = (error: unknown): CopyReport['failed'] => ({
 });
 
 /**
- * One copy, inside: `in TARGET [NAME]` takes a tree from stdin, `out SOURCE` writes one
- * to stdout. What came of it is the last line of stderr, a {@link CopyReport}. The
+ * One copy, inside: `in APART TARGET [NAME]` takes a tree from stdin, `out APART SOURCE`
+ * writes one to stdout. `APART` is what the host's side is: the source itself, or the
+ * target and all above it. What came of it is the last line of stderr, a {@link CopyReport}. The
  * result is the exit code.
  */
 export const runCopy = async (argv: readonly string[], { stdin, stdout, stderr }: CopyStreams): Promise<number> => {
-  const [direction, where = '', name] = argv;
+  const [direction, apart = '', where = '', name] = argv;
   const report: CopyReport = newTally();
   try {
+    const inSource = direction === 'in' ? identitiesAbove(where).includes(apart) : apart.split(',').includes(identityOf(where) ?? 'none');
+    // Through a mount that both sides share, the copy would be read again and again.
+    if (inSource) throw new JackinError('conflict', 'the target is inside of what is to be copied');
     if (direction === 'in') await unpackTree(stdin, { target: where, name }, report.copied);
     else {
       const tar = pack();

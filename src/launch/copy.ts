@@ -2,6 +2,7 @@ import path from 'node:path';
 import { copyIn, copyOut, type CopyCall, type CopyResult } from '../docker/copy-tree.ts';
 import { type Instance, selectInstances, stateOf } from '../instances/find.ts';
 import { JackinError } from '../shared/errors.ts';
+import { identitiesAbove, identityOf } from '../shared/same-place.ts';
 import type { Deps } from './deps.ts';
 import { openInstances } from './open-instances.ts';
 
@@ -65,10 +66,10 @@ export const copy = async ({ direction, selector, host, inside }: CopyRequest, d
   });
   const named = `${id}:${insidePlace}`;
   if (direction === 'out') {
-    const result = await copyOut({ target: hostPlace, name: nameIn(insidePlace) }, call([insidePlace]));
+    const result = await copyOut({ target: hostPlace, name: nameIn(insidePlace) }, call([identitiesAbove(hostPlace).join(','), insidePlace]));
     return { ...result, instanceId: id, container, from: named, to: hostPlace };
   }
   const name = nameIn(hostPlace);
-  const result = await copyIn(hostPlace, call([insidePlace, ...(name === undefined ? [] : [name])]));
+  const result = await copyIn(hostPlace, call([identityOf(hostPlace) ?? '', insidePlace, ...(name === undefined ? [] : [name])]));
   return { ...result, instanceId: id, container, from: hostPlace, to: named };
 };

@@ -135,8 +135,10 @@ const addEntry = async (packing: Packing, name: string, place: string): Promise<
     if (stats.isDirectory()) return await addDirectory(packing, name, place, stats);
     // Opening a device can do things; only what looks harmless is opened at all.
     if (stats.isFile()) return await addFile(packing, name, place, OPEN);
-    const linkname = stats.isSymbolicLink() ? readlinkSync(place) : undefined;
-    if (linkname === undefined) return skip(packing, name, 'special');
+    if (!stats.isSymbolicLink()) return skip(packing, name, 'special');
+    const target = readlinkSync(place, { encoding: 'buffer' });
+    if (!isUtf8(target)) return skip(packing, name, 'name');
+    const linkname = target.toString();
     if (!staysInside(name, linkname)) return skip(packing, name, 'link');
     await add(packing, { ...headerOf(name, stats, 'symlink'), linkname });
     packing.copied.links += 1;

@@ -74,7 +74,7 @@ const locate = ({ target, name }: Place, isDirectory: boolean): string => {
   const there = found(fs.statSync, target);
   if (there?.isDirectory() && name === undefined && isDirectory) return target;
   let root = target.replace(/(?<=.)\/+$/, '');
-  if (there?.isDirectory() && name !== undefined) root = `${target}/${name}`;
+  if (there?.isDirectory() && name !== undefined) root = `${root === '/' ? '' : root}/${name}`;
   else if (there === undefined) {
     if (!isDirectory && target.endsWith('/')) throw new JackinError('not-found', `the directory ${target} does not exist`);
     const parent = root.replace(/(^|\/)[^/]*$/, '') || '/';
@@ -107,6 +107,15 @@ const leaveDirectory = ({ open }: Unpacking): void => {
   if (left?.becomes === undefined) return;
   fs.chmodSync(left.path, left.becomes.mode);
   if (left.becomes.seconds !== undefined) fs.utimesSync(left.path, left.becomes.seconds, left.becomes.seconds);
+};
+
+/** After a failure, whose words count: what is whole stays, in directories with the modes that they were to have. */
+const leaveAll = (unpacking: Unpacking): void => {
+  try {
+    while (unpacking.open.length > 0) leaveDirectory(unpacking);
+  } catch {
+    // The disk is broken or full; it has been said.
+  }
 };
 
 /** Leaves the directories that an entry is not in. Its own must have come right before what is in it. */
@@ -241,6 +250,7 @@ export const unpackTree = async (source: AsyncIterable<unknown>, place: Place, c
     while (unpacking.open.length > 0) leaveDirectory(unpacking);
   } catch (error) {
     entries.destroy();
+    leaveAll(unpacking);
     const told = asDiskError(error, `writing to ${unpacking.root ?? place.target}`);
     // What the library says of a stream that ends early or is no tar.
     throw told instanceof JackinError ? told : new Error(`the stream was cut off or is damaged (${messageOf(told)})`, { cause: error });

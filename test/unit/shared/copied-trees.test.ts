@@ -57,6 +57,13 @@ describe('a copy', () => {
     chmodSync(path.join(source, 'sub'), 0o755);
   });
 
+  it('leaves out a link whose target is no text, instead of changing it', async () => {
+    symlinkSync(Buffer.from([0x66, 0xff, 0x67]), path.join(source, 'odd'));
+    const { sent } = await copy(source, target);
+    expect(sent.skipped.named).toEqual([{ path: 'odd', why: 'name' }]);
+    expect(readdirSync(target)).toEqual([]);
+  });
+
   it('goes into a directory that is there, or takes a new name', async () => {
     put('a', 'one');
     await copy(path.join(source, 'a'), target, 'a');
