@@ -31,8 +31,10 @@ export const splitMessage = (text: string, { commentChar, cleanup, edited }: Mes
   const lines = all.slice(0, cut);
   const last = lines.findLast((line) => line.trim() !== '')?.[0] ?? '#';
   const chosen = SCISSORS.exec(all[cut]?.trimEnd() ?? '')?.[1] ?? (FREE_CHOICE.includes(last) ? last : '#');
-  const drops = cleanup === 'strip' || (cleanup === 'default' && edited);
-  return { lines, rest: cut === all.length ? '' : `${all.slice(cut).join('\n')}\n`, comment: drops ? (commentChar === 'auto' ? chosen : commentChar) : undefined };
+  const comment = commentChar === 'auto' ? chosen : commentChar;
+  // An editor that does nothing may also be somebody's own choice: then git's comments, with an empty one among them, are there all the same.
+  const drops = cleanup === 'strip' || (cleanup === 'default' && (edited || lines.includes(comment)));
+  return { lines, rest: cut === all.length ? '' : `${all.slice(cut).join('\n')}\n`, comment: drops ? comment : undefined };
 };
 
 const isComment = (line: string, comment: string | undefined): boolean => comment !== undefined && line.startsWith(comment);

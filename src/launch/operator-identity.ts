@@ -30,7 +30,8 @@ const parse = (listed: string): Identity => {
 export const readIdentity = (directory: string, { env }: Pick<Deps, 'env'>): Promise<Identity> =>
   new Promise((resolve) => {
     const args = ['-C', directory, 'config', '--includes', '--null', '--get-regexp', String.raw`^user\.(name|email)$`];
-    const options = { env: { ...env, GIT_TERMINAL_PROMPT: '0' } as NodeJS.ProcessEnv, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' as const };
+    // Started from a hook or by `git rebase --exec`: these name another repository than the directory's.
+    const options = { env: { ...env, GIT_DIR: undefined, GIT_WORK_TREE: undefined, GIT_COMMON_DIR: undefined, GIT_TERMINAL_PROMPT: '0' } as NodeJS.ProcessEnv, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' as const };
     // It ends with 1 when there is nothing to tell.
     execFile('git', args, options, (error, stdout) => resolve(error === null ? parse(stdout) : {}));
   });

@@ -1,13 +1,16 @@
-import { chmod, lstat, mkdir, readlink, rm, symlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { unlessMissing, writeFileAtomic } from '../../shared/atomic-files.ts';
+import { unlessMissing } from '../../shared/atomic-files.ts';
 import type { GitSetup } from '../protocol.ts';
 
-/** Every hook that git may run in a repository, or on its behalf. */
+/**
+ * Every hook that git may run in a repository, or on its behalf; but not
+ * push-to-checkout: where there is one, git leaves the files that are pushed to alone.
+ */
 const HOOKS = [
   'applypatch-msg', 'pre-applypatch', 'post-applypatch', 'pre-commit', 'pre-merge-commit', 'prepare-commit-msg', 'commit-msg', 'post-commit',
   'pre-rebase', 'post-checkout', 'post-merge', 'pre-push', 'pre-receive', 'update', 'proc-receive', 'post-receive', 'post-update',
-  'reference-transaction', 'push-to-checkout', 'pre-auto-gc', 'post-rewrite', 'sendemail-validate', 'fsmonitor-watchman',
+  'reference-transaction', 'pre-auto-gc', 'post-rewrite', 'sendemail-validate', 'fsmonitor-watchman',
   'p4-changelist', 'p4-prepare-changelist', 'p4-post-changelist', 'p4-pre-submit', 'post-index-change',
 ] as const; // prettier-ignore
 
@@ -32,8 +35,16 @@ const asParameter = (setting: string): string => `'${setting.replaceAll("'", Str
 
 const link = async (target: string, place: string): Promise<void> => {
   if ((await unlessMissing(readlink(place))) === target) return;
-  await rm(place, { force: true });
-  await symlink(target, place);
+  await rm(`${place}.new`, { force: true });
+  await symlink(target, `${place}.new`);
+  await rename(`${place}.new`, place);
+};
+
+/** Executable before it has its name: git skips a hook that is not, and other sessions may be committing. */
+const placeScript = async (place: string): Promise<void> => {
+  await writeFile(`${place}.new`, OWN_HOOK_SCRIPT);
+  await chmod(`${place}.new`, 0o755);
+  await rename(`${place}.new`, place);
 };
 
 /**
@@ -56,8 +67,7 @@ export const prepareGitHooks = async (
     return {};
   }
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  await writeFileAtomic(path.join(directory, OWN_HOOK), OWN_HOOK_SCRIPT);
-  await chmod(path.join(directory, OWN_HOOK), 0o755);
+  await placeScript(path.join(directory, OWN_HOOK));
   for (const hook of HOOKS) await link(OURS.has(hook) ? program : OWN_HOOK, path.join(directory, hook));
   const parameters = [env['GIT_CONFIG_PARAMETERS'], asParameter(`core.hooksPath=${directory}`)].filter(Boolean).join(' ');
   return {

@@ -1,6 +1,6 @@
 /** The trailers of commits, with real git and the bundled hook. */
 import { execFile, type ExecFileException } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -169,6 +169,13 @@ describe('a commit of an agent', () => {
     expect(text.endsWith(`\n\nnot the end\n\nSigned-off-by: N\xe9o <neo@example.test>\n${KIMI}`)).toBe(true);
   });
 
+  it('that is left empty is aborted by an editor that does nothing, too', async () => {
+    await change('nothing to say');
+    more = { GIT_EDITOR: ':' };
+    expect(await git('commit')).toMatchObject({ code: 1, stderr: expect.stringContaining('empty commit message') as string });
+    expect(await git('-c', 'core.commentChar=;', 'commit')).toMatchObject({ code: 1 });
+  });
+
   it('keeps lines that begin with a comment’s sign where git keeps them', async () => {
     expect(await commit('#12: fixed')).toBe(`#12: fixed\n\n${KIMI}\n${SIGNED}`);
     await change('closes');
@@ -282,6 +289,33 @@ describe('the repository’s own hooks', () => {
     expect(await git('commit', '-q', '-m', 'x')).toMatchObject({ code: 1, stderr: expect.stringContaining('no') as string });
     await chmod(path.join(repo, '.git/hooks', hook), 0o644);
     await ok('commit', '-q', '-m', 'x');
+  });
+
+  it('run also while another session is being prepared', async () => {
+    const place = path.join(root, 'state', 'git-hooks', 'run-own-hook');
+    const modes = new Set<number>();
+    const prepared = new AbortController();
+    const look = async (): Promise<void> => {
+      while (!prepared.signal.aborted) modes.add((await stat(place)).mode & 0o777);
+    };
+    const looking = look();
+    for (let n = 0; n < 200; n += 1) await trailers({ coauthor: true, dco: true });
+    prepared.abort();
+    await looking;
+    expect([...modes]).toEqual([0o755]);
+  });
+
+  it('do not keep git from updating the files that are pushed to', async () => {
+    await ok('config', 'receive.denyCurrentBranch', 'updateInstead');
+    await ok('clone', '-q', repo, path.join(root, 'clone'));
+    const pushed = repo;
+    repo = path.join(root, 'clone');
+    await commit('pushed');
+    // On the way to another repository git drops the setting; a server that a session has started has it.
+    const server = await script(path.join(root, 'server'), 'GIT_CONFIG_PARAMETERS="$SERVER_PARAMETERS" exec git-receive-pack "$@"');
+    more = { SERVER_PARAMETERS: variables['GIT_CONFIG_PARAMETERS']! };
+    await ok('push', '-q', `--receive-pack=${server}`, 'origin', 'HEAD:main');
+    expect(await readFile(path.join(pushed, 'file'), 'utf8')).toBe('pushed');
   });
 
   it('get what git pipes into them, in linked worktrees too', async () => {

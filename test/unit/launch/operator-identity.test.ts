@@ -23,6 +23,13 @@ it('is what git knows, with a part of its own for a directory', async () => {
   expect(await readIdentity(work, { env })).toEqual({ name: 'Neo Änderson', email: 'neo@work.test' });
 });
 
+it('is that of the directory, wherever git’s own variables point', async () => {
+  const other = path.join(root, 'other');
+  execFileSync('git', ['init', '-q', other], { env });
+  execFileSync('git', ['-C', other, 'config', 'user.name', 'Trinity'], { env });
+  expect(await readIdentity(root, { env: { ...env, GIT_DIR: path.join(other, '.git') } })).toEqual({});
+});
+
 it('is nobody where git knows nobody, is not there, or its configuration is broken', async () => {
   expect(await readIdentity(root, { env })).toEqual({});
   expect(await readIdentity(path.join(root, 'none'), { env })).toEqual({});
