@@ -1,50 +1,72 @@
 import { Command } from '@commander-js/extra-typings';
-import { locatePaths } from '../config/paths.ts';
 import type { Deps } from '../launch/deps.ts';
 import { JackinError } from '../shared/errors.ts';
-import { asksNothing, type Context, formatOption, parseRoleKey } from './options.ts';
+import { asksNothing, type Context, formatOption, parseCommit, parseRoleKey } from './options.ts';
 import { type Format, printResult, table } from './output.ts';
+import { roleAsking } from './role-asking.ts';
 import { saveAndPrint } from './save.ts';
 
-const setTrust = async (role: string, trusted: boolean, format: Format, deps: Deps): Promise<void> => {
+const assertNotBuiltIn = async (role: string, deps: Deps): Promise<void> => {
+  const { listRoles } = await import('../launch/roles.ts');
+  if (!(await listRoles(deps)).some((one) => one.role === role && one.source === 'built-in')) return;
+  throw new JackinError('usage', `${role} is built in: it is part of jackin, and trusted with it`);
+};
+
+const grant = async (role: string, commit: string | undefined, format: Format, deps: Deps): Promise<void> => {
+  await assertNotBuiltIn(role, deps);
+  const { grantTrust } = await import('../launch/roles.ts');
   const { trustEdits } = await import('../config/change-settings.ts');
-  const { builtInRoles } = await import('../roles/find-role.ts');
-  if ((await builtInRoles(deps.packageRoot)).includes(role)) {
-    throw new JackinError('usage', `${role} is built in: it is part of jackin, and trusted with it`);
+  const { asking, end } = roleAsking(deps, false);
+  const record = await grantTrust(role, commit, asking, deps).finally(end);
+  if (record !== undefined) {
+    const data = { role, trusted: true, commit: record.commit, git: record.url };
+    printResult(deps, format, data, () => `${role} is trusted at ${record.commit.slice(0, 12)} (${record.url}): what it holds may be built and run`);
+    return;
   }
-  const done = trusted ? `${role} is trusted: its Dockerfile may be built and run` : `${role} is not trusted`;
-  const change = (current: Record<string, unknown>) => trustEdits(current, role, trusted);
-  await saveAndPrint({ workspace: undefined, change, done, unchanged: `${done}, as before`, data: { role, trusted } }, format, deps);
+  const done = `${role} is trusted: the commit that is fetched first may be built and run, and a later one that changes what runs is asked about`;
+  const change = (current: Record<string, unknown>) => trustEdits(current, role, true);
+  await saveAndPrint({ workspace: undefined, change, done, unchanged: `${done}, as before`, data: { role, trusted: true } }, format, deps);
+};
+
+const revoke = async (role: string, format: Format, deps: Deps): Promise<void> => {
+  await assertNotBuiltIn(role, deps);
+  const { revokeTrust } = await import('../launch/roles.ts');
+  const { trustEdits } = await import('../config/change-settings.ts');
+  const recorded = await revokeTrust(role, deps);
+  const done = `${role} is not trusted`;
+  const change = (current: Record<string, unknown>) => trustEdits(current, role, false);
+  await saveAndPrint({ workspace: undefined, change, done, unchanged: recorded ? done : `${done}, as before`, data: { role, trusted: false } }, format, deps);
 };
 
 const list = async (format: Format, deps: Deps): Promise<void> => {
-  const { readConfigFiles } = await import('../config/files.ts');
-  const { builtInRoles } = await import('../roles/find-role.ts');
-  const { global } = await readConfigFiles(locatePaths(deps));
-  const builtIn = await builtInRoles(deps.packageRoot);
-  const configured = Object.entries(global?.value.roles ?? {}).filter(([role]) => !builtIn.includes(role));
-  const roles = [
-    ...builtIn.map((role) => ({ role, trusted: true, by: 'built in', git: null })),
-    ...configured.map(([role, { trusted = false, git = null }]) => ({ role, trusted, by: global!.document.file, git })),
-  ];
+  const { listRoles } = await import('../launch/roles.ts');
+  const roles = (await listRoles(deps)).map(({ role, trusted, trusted_by, git, commit }) => ({ role, trusted, by: trusted_by, git, commit }));
   printResult(deps, format, { roles }, () =>
-    table([['ROLE', 'TRUSTED', 'BY', 'SOURCE'], ...roles.map(({ role, trusted, by, git }) => [role, trusted ? 'yes' : 'no', by, git ?? ''])]),
+    table([['ROLE', 'TRUSTED', 'COMMIT', 'BY', 'SOURCE'], ...roles.map((one) => [one.role, one.trusted ? 'yes' : 'no', one.commit?.slice(0, 12) ?? '-', one.by ?? '-', one.git ?? 'built in'])]),
   );
 };
-
-const trustSwitch = (context: Context, verb: 'grant' | 'revoke', summary: string) =>
-  new Command(verb)
-    .summary(summary)
-    .argument('<role>', 'name or namespace/name', parseRoleKey)
-    .addOption(asksNothing())
-    .addOption(formatOption())
-    .action((role, flags) => setTrust(role, verb === 'grant', flags.format, context.deps));
 
 export const trustCommand = (context: Context) =>
   new Command('trust')
     .summary('roles whose Dockerfile may be built and run')
-    .addCommand(trustSwitch(context, 'grant', 'trust a role'))
-    .addCommand(trustSwitch(context, 'revoke', 'trust a role no longer'))
+    .addCommand(
+      new Command('grant')
+        .summary('trust a role beforehand')
+        .description('Trusts the commit of the role that is cached, or the one that is named; where none is, the one that is fetched first. Later commits that change what runs are asked about all the same.')
+        .argument('<role>', 'name or namespace/name', parseRoleKey)
+        .option('--commit <commit>', 'trust this commit, at least 12 digits of it', parseCommit)
+        .addOption(asksNothing())
+        .addOption(formatOption())
+        .action((role, flags) => grant(role, flags.commit, flags.format, context.deps)),
+    )
+    .addCommand(
+      new Command('revoke')
+        .summary('trust a role no longer')
+        .argument('<role>', 'name or namespace/name', parseRoleKey)
+        .addOption(asksNothing())
+        .addOption(formatOption())
+        .action((role, flags) => revoke(role, flags.format, context.deps)),
+    )
     .addCommand(
       new Command('list')
         .summary('list the roles and whether they are trusted')

@@ -11,9 +11,10 @@ import type { LoadRequest, RoleSelector, SessionMode, Target } from '../plan/req
 import { JackinError } from '../shared/errors.ts';
 import { captureOutput } from './capture-output.ts';
 import { type Format, printResult, say } from './output.ts';
-import { CLIPBOARD, collect, type Context, formatOption, screenOf, STRIP } from './options.ts';
+import { CLIPBOARD, collect, type Context, formatOption, parseCommit, screenOf, STRIP } from './options.ts';
 import { endData, exitCodeOf, sayAfterwards } from './session-end.ts';
-import { chooser, confirmer, progressPrinter, terminalOf } from './person.ts';
+import { chooser, terminalOf } from './person.ts';
+import { roleAsking } from './role-asking.ts';
 
 const isPath = (text: string): boolean => /^[/.~]/.test(text);
 
@@ -25,6 +26,12 @@ export const parseRole = (text: string, deps: Deps): RoleSelector => {
   throw new JackinError('usage', `${JSON.stringify(text.slice(0, 80))} is not a role`, {
     hint: 'a role is a name such as agent-smith or namespace/name, or the path of a folder such as ./my-role',
   });
+};
+
+const onBranch = (role: RoleSelector | undefined, branch: string | undefined): RoleSelector | undefined => {
+  if (branch === undefined) return role;
+  if (role?.kind === 'name') return { ...role, branch };
+  throw new JackinError('usage', '--role-branch needs the name of a role that comes from git', { hint: 'as in `jackin load the-architect --role-branch feat/x`' });
 };
 
 const parseTarget = (text: string | undefined, deps: Deps): Target => {
@@ -99,26 +106,26 @@ interface RunOptions {
 const runLoad = async (request: LoadRequest, { dryRun, format, input, screen }: RunOptions, deps: Deps): Promise<number> => {
   const { launch, planLoad } = await import('../launch/load.ts');
   const { announcement, describePlan } = await import('../launch/announce.ts');
-  const planned = await planLoad(request, deps, input ? chooser(deps) : undefined);
+  const { asking: { confirm, say: tell, report }, end: endProgress } = roleAsking(deps, input);
+  const planned = await planLoad(request, deps, { choose: input ? chooser(deps) : undefined, confirm: dryRun ? undefined : confirm, say: tell, report }).finally(endProgress);
   if (dryRun) {
     printResult(deps, format, planned.plan, () => describePlan(planned.plan));
     return 0;
   }
   for (const line of announcement(planned.plan)) say(deps, line);
   const captured = request.session.kind === 'prompt' && format === 'json' ? captureOutput() : undefined;
-  const progress = progressPrinter(deps);
   const executed = await launch(
     planned,
     {
       say: (line) => say(deps, line),
-      report: progress.report,
-      confirm: input ? confirmer(deps) : undefined,
+      report,
+      confirm,
       promptOutput: captured?.stream ?? deps.stdout,
       terminal: () => terminalOf(deps),
       screen,
     },
     deps,
-  ).finally(progress.end);
+  ).finally(endProgress);
   printExecuted(executed, planned.plan, captured?.text(), format, deps);
   sayAfterwards(executed.instanceId, executed.end, deps);
   return exitCodeOf(executed.end);
@@ -137,6 +144,11 @@ export const loadCommand = (context: Context) =>
     .option('--mount <spec>', 'mount path, path:ro, src:dst or src:dst:ro (repeatable)', collect)
     .option('--network <name>', 'join an existing network of the engine as well (repeatable)', collect)
     .option('--allow-mount <path>', 'agree to a mount that holds credentials or your home (repeatable)', collect)
+    .option('--role-branch <branch>', 'load this branch of the role’s repository; asked about every time')
+    .option('--update', 'look for a newer commit of the role first')
+    .option('--trust <commit>', 'agree to the role at this commit, at least 12 digits of it, instead of being asked', parseCommit)
+    .option('--rebuild', 'build the role’s image anew, although it is there')
+    .option('--locked', 'refuse what differs from the role’s jackin.lock')
     .option('--strict-auth', 'refuse a login that is missing, dead or expired')
     .option('--dry-run', 'print the plan and do nothing; needs no engine')
     .option('--no-strip', STRIP)
@@ -146,7 +158,10 @@ export const loadCommand = (context: Context) =>
     .action(async (role, target, flags) => {
       const { deps } = context;
       const request: LoadRequest = {
-        role: role === undefined ? undefined : parseRole(role, deps),
+        role: onBranch(role === undefined ? undefined : parseRole(role, deps), flags.roleBranch),
+        roleHandling: { freshness: flags.update ? 'try' : 'cached', trust: flags.trust, refusalEnds: true },
+        rebuild: flags.rebuild ?? false,
+        locked: flags.locked ?? false,
         target: parseTarget(target, deps),
         agent: flags.agent,
         mounts: (flags.mount ?? []).map((spec) => parseMount(spec, deps)),

@@ -34,6 +34,12 @@ export const parseRoleKey = (text: string): string => {
   throw new InvalidArgumentError('A role is a name such as agent-smith or namespace/name.');
 };
 
+/** Fewer digits could be made to fit another commit. */
+export const parseCommit = (text: string): string => {
+  if (/^[0-9a-f]{12,64}$/.test(text)) return text;
+  throw new InvalidArgumentError('Expected a commit, at least 12 digits of it.');
+};
+
 export const collectRoles = (value: string, previous: string[] | undefined): string[] => collect(parseRoleKey(value), previous);
 
 export const roleOption = (what: string) => new Option('--role <role>', what).argParser(parseRoleKey);

@@ -10,6 +10,7 @@ import { loadCommand } from './load.ts';
 import type { Context } from './options.ts';
 import { type Format, reportError } from './output.ts';
 import { prewarmCommand } from './prewarm.ts';
+import { roleCommand } from './role.ts';
 import { statusCommand } from './status.ts';
 import { verifyCommand } from './verify.ts';
 import { workspaceCommand } from './workspace.ts';
@@ -42,6 +43,7 @@ The agent's own code is passed through for --prompt and attached sessions.`,
     ejectCommand(context),
     purgeCommand(context),
     prewarmCommand(context),
+    roleCommand(context),
     authCommand(context),
     verifyCommand(context),
     workspaceCommand(context),

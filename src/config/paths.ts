@@ -10,6 +10,10 @@ export interface Paths {
   dataDir: string;
   journalDir: string;
   cacheDir: string;
+  /** Cached checkouts of roles. */
+  rolesDir: string;
+  /** Which commits of which sources the operator trusts. */
+  trustFile: string;
   homeIdFile: string;
 }
 
@@ -29,6 +33,8 @@ export const locatePaths = ({ env, home }: PathsInput): Paths => {
     dataDir: path.join(jackinHome, 'data'),
     journalDir: path.join(jackinHome, 'journal'),
     cacheDir: path.join(jackinHome, 'cache'),
+    rolesDir: path.join(jackinHome, 'roles'),
+    trustFile: path.join(jackinHome, 'trust.json'),
     homeIdFile: path.join(jackinHome, 'home-id'),
   };
 };

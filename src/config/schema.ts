@@ -194,7 +194,7 @@ const git = z
 /** A git source that runs no program of its own and holds no login. */
 const gitUrl = z
   .string()
-  .regex(/^(https:\/\/[^\s@]+|ssh:\/\/(git@)?[^\s@:][^\s@]*|git@[\w.-]+:[\w./~-]+|\/\S+)$/, 'expected an https or ssh URL without a login in it, or an absolute path');
+  .regex(/^(https:\/\/[A-Za-z0-9[][^\s@]*|ssh:\/\/(git@)?[A-Za-z0-9[][^\s@]*|git@[A-Za-z0-9][\w.-]*:[\w./~-]+|\/\S+)$/, 'expected an https or ssh URL without a login in it, or an absolute path');
 
 const agentVersions = z
   .strictObject(

@@ -9,7 +9,7 @@ const RECORD_VERSION = 2;
 /** What was asked for when the instance was made, without what belonged to that moment: its session and its consents. */
 const MadeForSchema = z.strictObject({
   role: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('name'), key: z.string() }),
+    z.strictObject({ kind: z.literal('name'), key: z.string(), branch: z.string().optional(), commit: z.string().optional() }),
     z.strictObject({ kind: z.literal('folder'), path: z.string() }),
   ]),
   target: z.discriminatedUnion('kind', [

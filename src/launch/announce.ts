@@ -67,6 +67,9 @@ const forkLine = ([first, ...others]: AgentSlug[]): string =>
     ? `This is a copy of a login that rotates: of host and container, whichever refreshes second is logged out and needs \`${AGENTS[first!].loginCommand}\`.`
     : `These are copies of logins that rotate (${[first, ...others].join(', ')}): of host and container, whichever refreshes second is logged out.`;
 
+const roleOrigin = ({ key, source: { kind, url, commit, branch } }: LaunchPlan['role']): string =>
+  kind === 'git' ? `${key}, ${url}${branch === null ? '' : `, branch ${branch}`}, commit ${commit?.slice(0, 12)}` : `${key}, ${kind}`;
+
 /** What a person is told before a launch: who runs what, where, logged in as whom, and what to know about it. */
 export const announcement = (plan: LaunchPlan): string[] => {
   const { workspace, role, agent, container, session } = plan;
@@ -76,7 +79,8 @@ export const announcement = (plan: LaunchPlan): string[] => {
   const user = container.user.uid === 0 || container.user.why !== 'the operator' ? [`user       ${container.user.uid}:${container.user.gid}: ${container.user.why}`] : [];
   const model = agent.model === null ? '' : `, model ${agent.model.passed}`;
   return [
-    `role       ${role.name} (${role.key}, ${role.source.kind}) in ${place}`,
+    `role       ${role.name} (${roleOrigin(role)}) in ${place}`,
+    ...(role.trust.state === 'needed' ? [`           not trusted yet: ${role.trust.why}`] : []),
     `agent      ${AGENTS[agent.slug as AgentSlug].name}${model}; approvals: ${session.approvals}`,
     `login      ${authLine(auth, true)}`,
     ...plan.auth.filter((other) => other !== auth).map((other) => `           ${authLine(other)}`),

@@ -11,12 +11,13 @@ import type { Facts } from '../plan/facts.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import type { LoadRequest, RoleSelector } from '../plan/request.ts';
 import { agentChoice } from '../plan/session.ts';
-import { builtInRoles, findRole } from '../roles/find-role.ts';
+import { builtInRoles } from '../roles/find-role.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Report } from '../shared/progress.ts';
 import type { Deps } from './deps.ts';
 import { type Executed, executePlan } from './execute.ts';
 import { gatherFacts } from './facts.ts';
+import { type ObtainedRole, obtainRole, settleTrust } from './obtain-role.ts';
 import { type Choose, findPlace, type Place } from './place.ts';
 import { restorableNote } from './restorable.ts';
 
@@ -47,7 +48,20 @@ export interface PlannedLaunch {
   plan: LaunchPlan;
   config: ResolvedConfig;
   paths: Paths;
+  obtained: ObtainedRole;
 }
+
+/** What planning may ask a person, and how it tells what takes long. */
+export interface Asking {
+  choose: Choose;
+  /** Undefined when nobody can be asked. */
+  confirm: Ui['confirm'];
+  say: Ui['say'];
+  report: Report;
+}
+
+/** For a plan that is only looked at, or made where nobody can be asked. */
+export const ASKS_NOBODY: Asking = { choose: undefined, confirm: undefined, say: () => undefined, report: () => undefined };
 
 const chooseRole = async (request: LoadRequest, { files }: Place, deps: Deps): Promise<RoleSelector> => {
   if (request.role !== undefined) return request.role;
@@ -68,11 +82,17 @@ const askForAgent = async (request: LoadRequest, config: ResolvedConfig, facts: 
   return { ...request, agent: (await choose(`${facts.role.name} has several agents. Which one?`, chosen.choice)) as AgentSlug };
 };
 
-/** From a request to its plan. Looks at files, never at the engine, and changes nothing. Asks only which workspace is meant, and which agent. */
-export const planLoad = async (request: LoadRequest, deps: Deps, choose?: Choose): Promise<PlannedLaunch> => {
+/**
+ * From a request to its plan. Looks at files, never at the engine; clones a role that
+ * is not cached. Asks which workspace, which agent, and whether a role is trusted.
+ */
+export const planLoad = async (request: LoadRequest, deps: Deps, asking: Asking = ASKS_NOBODY): Promise<PlannedLaunch> => {
+  const { choose } = asking;
   const paths = locatePaths(deps);
   const place = await findPlace(request.target, paths, deps, choose, loadExample(request.role));
-  const role = await findRole(await chooseRole(request, place, deps), deps.packageRoot);
+  const selector = await chooseRole(request, place, deps);
+  const obtained = await obtainRole(selector, request.roleHandling, place.files.global?.value.roles ?? {}, paths, asking, deps);
+  const { role } = obtained;
   const resolved = resolveConfig(place.files, {
     role: role.key,
     workspace: place.workspace,
@@ -83,7 +103,7 @@ export const planLoad = async (request: LoadRequest, deps: Deps, choose?: Choose
   const config = { ...resolved, env: overRoleEnv(resolved.env, role.env) };
   const facts = await gatherFacts(deps, paths, config, role);
   const asked = await askForAgent(request, config, facts, choose);
-  return { request: asked, plan: buildPlan(asked, config, facts), config, paths };
+  return { request: asked, plan: buildPlan(asked, config, facts), config, paths, obtained };
 };
 
 /** Asks for what the plan needs the operator's word for. Without it nothing happens. */
@@ -107,6 +127,7 @@ const migrateOutdated = async ({ config, paths }: PlannedLaunch, ui: Ui, deps: D
 /** Executes a plan after asking for what it needs. With a `record`, it brings that instance back. */
 export const launch = async (planned: PlannedLaunch, ui: Ui, deps: Deps, record?: InstanceRecord): Promise<Executed> => {
   await obtainConsent(planned.plan, ui);
+  await settleTrust(planned.obtained, planned.paths);
   await migrateOutdated(planned, ui, deps);
   const note = record === undefined ? await restorableNote(planned) : undefined;
   if (note !== undefined) ui.say(note);

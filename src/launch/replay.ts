@@ -1,12 +1,16 @@
 import type { AgentSlug } from '../agents/agents.ts';
 import type { InstanceRecord, MadeFor } from '../instances/record.ts';
-import type { LoadRequest, SessionMode } from '../plan/request.ts';
+import { AS_CACHED, type LoadRequest, type SessionMode } from '../plan/request.ts';
+import type { LaunchPlan } from '../plan/plan.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { PlannedLaunch } from './load.ts';
 
+/** A branch was agreed to at this commit, and at no other. */
+const branchOf = ({ branch, commit }: LaunchPlan['role']['source']) => (branch === null || commit === null ? {} : { branch, commit });
+
 /** What of a launch is written down, so that its instance can be started again. */
 export const madeFor = ({ plan: { role, workspace, consents }, request }: PlannedLaunch): MadeFor => ({
-  role: role.source.kind === 'folder' ? { kind: 'folder', path: role.source.path } : { kind: 'name', key: role.key },
+  role: role.source.kind === 'folder' ? { kind: 'folder', path: role.source.path } : { kind: 'name', key: role.key, ...branchOf(role.source) },
   // Where the operator stood decided which workspace it was; next time it may be another place.
   target: workspace.name === null ? { kind: 'directory', path: workspace.workdir } : { kind: 'workspace', name: workspace.name },
   mounts: request.mounts,
@@ -33,6 +37,9 @@ export const replayRequest = (record: InstanceRecord, { agent, session, agentArg
   }
   return {
     role: made.role,
+    roleHandling: { ...AS_CACHED, trust: made.role.kind === 'name' ? made.role.commit : undefined },
+    rebuild: false,
+    locked: false,
     target: made.target,
     agent,
     mounts: made.mounts,

@@ -35,7 +35,7 @@ export const startAgent = async (opened: Opened, sessions: SessionInfo[], { doin
     // What was meant for the agent that it was made for means nothing to another one.
     agentArguments: other?.agentArguments,
   });
-  const planned = await planLoad(request, deps, choose);
+  const planned = await planLoad(request, deps, { ...ui, choose });
   for (const line of announcement(planned.plan)) ui.say(line);
   const state = stateOf(instance);
   if (state === 'ejected') {

@@ -35,16 +35,11 @@ const assertRoleAllowed = (config: ResolvedConfig, role: string): void => {
 };
 
 /** What the configuration may ask for and this version cannot do: refused, never ignored. */
-const assertSupported = ({ mounts, role }: ResolvedConfig): void => {
+const assertSupported = ({ mounts }: ResolvedConfig): void => {
   const isolated = mounts.find(({ isolation }) => isolation !== 'shared');
   if (isolated !== undefined) {
     throw new JackinError('usage', `isolation "${isolated.isolation}" of ${isolated.target} is not there yet (${describeOrigin(isolated.origin)})`, {
       hint: 'this version of jackin mounts the very same files: set isolation = "shared"',
-    });
-  }
-  if (role.git !== undefined) {
-    throw new JackinError('usage', `roles from git are not there yet (${describeOrigin(role.git.origin)})`, {
-      hint: 'clone the role and name its folder, as in `jackin load ./my-role`',
     });
   }
 };
@@ -172,6 +167,7 @@ const planContainer = (
 const planWarnings = (config: ResolvedConfig, facts: Facts, auth: PlannedAuth[], agent: LaunchPlan['agent']): string[] => {
   const launched = auth.find((entry) => entry.agent === agent.slug)!;
   return [
+    ...facts.role.notes,
     ...launched.login === null ? [] : launched.login.skipped.map(({ path: file, why }) => `${file} is not handed over: ${why}`),
     ...(agent.model?.note == null ? [] : [agent.model.note]),
     ...unusedKeyWarnings(config),
@@ -192,9 +188,13 @@ const planVolumes = (config: ResolvedConfig, agents: AgentSlug[], launched: Laun
   ];
 };
 
-/** A folder has no name that a later load could use. */
+const planSource = (source: Facts['role']['source']): LaunchPlan['role']['source'] => ({ url: null, commit: null, branch: null, ...source });
+
+/** A folder has no name that a later load could use, and a branch is for once. */
+const isLasting = ({ source }: Facts['role']): boolean => source.kind === 'built-in' || (source.kind === 'git' && source.branch === null);
+
 const lastRole = ({ workspace }: ResolvedConfig, { role }: Facts): string | null =>
-  workspace.kind === 'saved' && role.source.kind === 'built-in' && workspace.lastRole?.value !== role.key ? role.key : null;
+  workspace.kind === 'saved' && isLasting(role) && workspace.lastRole?.value !== role.key ? role.key : null;
 
 /** Pure: what a launch will do, decided from the request, the configuration and the facts. */
 export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: Facts): LaunchPlan => {
@@ -218,7 +218,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       file: config.workspace.file,
       workdir: config.workspace.workdir,
     },
-    role: { key: role.key, name: role.name, source: role.source, content: role.contentHash, agents: role.agents, hooks: role.hooks },
+    role: { key: role.key, name: role.name, source: planSource(role.source), trust: role.trust, content: role.contentHash, agents: role.agents, hooks: role.hooks },
     agent,
     session: planSession(request, slug, auth.find((entry) => entry.agent === slug)!.mode, model?.passed, config.workspace.workdir),
     auth,

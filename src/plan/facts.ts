@@ -42,7 +42,8 @@ export interface UnixUser {
 export interface RoleFacts {
   key: string;
   name: string;
-  source: { kind: 'built-in' | 'folder'; path: string };
+  source: RoleSource;
+  trust: RoleTrust;
   /** SHA-256 over every file of the role. */
   contentHash: string;
   dockerfile: string;
@@ -53,6 +54,18 @@ export interface RoleFacts {
   env: EnvEntry[];
   /** What it runs before an agent starts, in this order. */
   hooks: RoleHook[];
+  /** What a person should know about it. */
+  notes: string[];
+}
+
+export type RoleSource =
+  | { kind: 'built-in' | 'folder'; path: string }
+  | { kind: 'git'; path: string; url: string; commit: string; branch: string | null };
+
+/** `needed`: nothing of it may be built or run before the operator has agreed. */
+export interface RoleTrust {
+  state: 'built-in' | 'folder' | 'trusted' | 'needed';
+  why: string;
 }
 
 export interface MountFacts {

@@ -120,10 +120,19 @@ const role = z
     name: z.string().describe('Its name for people.'),
     source: z
       .strictObject({
-        kind: z.enum(['built-in', 'folder']).describe('Shipped with jackin, or a folder on this machine.'),
+        kind: z.enum(['built-in', 'folder', 'git']).describe('Shipped with jackin, a folder on this machine, or a cached checkout of a git repository.'),
         path: z.string().describe('Folder that holds it.'),
+        url: z.string().nullable().describe('Repository that it comes from.'),
+        commit: z.string().nullable().describe('Commit of the repository.'),
+        branch: z.string().nullable().describe('Branch that was asked for; null: the default one.'),
       })
       .describe('Where the role comes from.'),
+    trust: z
+      .strictObject({
+        state: z.enum(['built-in', 'folder', 'trusted', 'needed']).describe('Why it may be built and run; needed: it may not yet.'),
+        why: z.string().describe('The same for people.'),
+      })
+      .describe('Whether the operator has agreed to this commit of the role.'),
     content: z.string().describe('SHA-256 over the files of the role.'),
     agents: z.array(agent).describe('Agents that it supports: each of them is provided for.'),
     hooks: z

@@ -17,11 +17,32 @@ export interface LoadRequest {
   allowedMounts: string[];
   /** Refuse a login that is dead, expired or not there. */
   strictAuth: boolean;
+  roleHandling: RoleHandling;
+  /** Build the role's image although it is there. */
+  rebuild: boolean;
+  /** Refuse what differs from the role's jackin.lock. */
+  locked: boolean;
 }
 
 export type SessionMode = { kind: 'attached' } | { kind: 'detached' } | { kind: 'prompt'; text: string };
 
-export type RoleSelector = { kind: 'name'; key: string } | { kind: 'folder'; path: string };
+/** `branch`: of the role's repository, instead of its default one. */
+export type RoleSelector = { kind: 'name'; key: string; branch?: string } | { kind: 'folder'; path: string };
+
+/** `cached`: what is here, cloned when nothing is. `try`: newer if the source answers. `fetch`: newer or an error. `replace`: all anew, whatever is here. */
+export type RoleFreshness = 'cached' | 'try' | 'fetch' | 'replace';
+
+/** How a role is brought here, where it comes by git. */
+export interface RoleHandling {
+  freshness: RoleFreshness;
+  /** A commit that is agreed to beforehand, at least 12 digits of it. */
+  trust: string | undefined;
+  /** Whether a "no" to a role that is not trusted is the end of it. */
+  refusalEnds: boolean;
+}
+
+/** For a role that is used as it is here. */
+export const AS_CACHED: RoleHandling = { freshness: 'cached', trust: undefined, refusalEnds: true };
 
 /** A saved workspace, an absolute directory, or wherever the operator stands: the workspace saved for it, else the directory itself. */
 export type Target = { kind: 'workspace'; name: string } | { kind: 'directory'; path: string } | { kind: 'current'; path: string };

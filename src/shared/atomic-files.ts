@@ -84,7 +84,13 @@ export const ensurePrivateDir = async (dir: string, options: WriteOptions = {}):
     const parent = path.dirname(dir);
     // Parents may be links, such as /tmp on macOS: only the directory itself may not.
     if ((await unlessMissing(fs.stat(parent))) === undefined) await ensurePrivateDir(parent, options);
-    await createPrivateDir(dir, options);
+    try {
+      await createPrivateDir(dir, options);
+    } catch (error) {
+      // Somebody else has made it in between: then it is judged as any that was there.
+      if (!isErrno(error, 'EEXIST')) throw error;
+      await ensurePrivateDir(dir, options);
+    }
     return;
   }
   if (!found.isDirectory()) {

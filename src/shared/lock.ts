@@ -82,14 +82,27 @@ const breakStale = async (file: string): Promise<void> => {
   }
 };
 
+/** For work that may take minutes: whoever waits is told so, and waits until the signal. */
+interface Patience {
+  signal: AbortSignal;
+  /** Called once, with who holds the lock. */
+  onWait: (owner: string) => void;
+}
+
 /**
  * Runs `work` while no other process holds `file`. A lock of a dead process is
- * taken over; a living one is waited for, at most ten seconds.
+ * taken over; a living one is waited for, at most ten seconds, or with patience.
  */
-export const withFileLock = async <T>(file: string, work: () => Promise<T>): Promise<T> => {
+export const withFileLock = async <T>(file: string, work: () => Promise<T>, patience?: Patience): Promise<T> => {
   const deadline = Date.now() + WAIT_MS;
+  let told = false;
   while (!(await tryLock(file))) {
-    if (Date.now() > deadline) {
+    if (patience?.signal.aborted) throw new JackinError('interrupted', `waiting for ${file}: interrupted`);
+    if (patience !== undefined && !told) {
+      told = true;
+      patience.onWait(`process ${ownerIn((await read(file)) ?? '')?.pid ?? 'unknown'}`);
+    }
+    if (patience === undefined && Date.now() > deadline) {
       const owner = ownerIn((await read(file)) ?? '');
       throw new JackinError('conflict', `another jackin (pid ${owner?.pid ?? 'unknown'}) holds ${file}`, {
         hint: 'wait for it to end and run the command again',

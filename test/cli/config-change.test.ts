@@ -212,7 +212,7 @@ describe('config trust', () => {
     await run(['config', 'trust', 'grant', 'neo']);
     expect(await read('config/config.toml')).toContain('git = "https://example.test/neo.git"\ntrusted = true\n');
     const { roles } = dataOf(await run(['config', 'trust', 'list', '--format', 'json']));
-    expect(roles).toMatchObject([{ role: 'agent-smith', trusted: true, by: 'built in' }, { role: 'neo', trusted: true, git: 'https://example.test/neo.git' }]);
+    expect(roles).toMatchObject([{ role: 'agent-smith', trusted: true, by: 'part of jackin' }, { role: 'neo', trusted: true, git: 'https://example.test/neo.git' }]);
     await run(['config', 'trust', 'revoke', 'neo']);
     expect((await run(['config', 'trust', 'list'])).stdout).toMatch(/^neo +no +/m);
     expect((await run(['config', 'trust', 'revoke', 'neo'])).stdout).toContain('neo is not trusted, as before');

@@ -78,7 +78,8 @@ export const makeSandbox = async (): Promise<Sandbox> => {
     const stderr = sink(tty);
     const stdin = tty ? keyboard(options.input ?? '') : Readable.from(options.input === undefined ? [] : [Buffer.from(options.input)]);
     const deps: Deps = {
-      env: { JACKIN_CONFIG_DIR: sandbox.config, JACKIN_HOME_DIR: sandbox.jackinHome, ...options.env },
+      // No test asks a server for a role, whatever name it makes up.
+      env: { JACKIN_CONFIG_DIR: sandbox.config, JACKIN_HOME_DIR: sandbox.jackinHome, GIT_ALLOW_PROTOCOL: 'file', ...options.env },
       cwd: options.cwd ?? sandbox.project,
       home: sandbox.home,
       uid: process.getuid!(),

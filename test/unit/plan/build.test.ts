@@ -14,6 +14,8 @@ const role = (changes: Partial<RoleFacts>): World['facts'] => ({
     models: {},
     env: [],
     hooks: [],
+    trust: { state: 'built-in', why: 'part of jackin' },
+    notes: [],
     ...changes,
   },
 });

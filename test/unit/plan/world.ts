@@ -7,7 +7,7 @@ import { ConfigSchema, WorkspaceSchema } from '../../../src/config/schema.ts';
 import { buildPlan } from '../../../src/plan/build.ts';
 import type { Facts } from '../../../src/plan/facts.ts';
 import { type LaunchPlan, PlanSchema } from '../../../src/plan/plan.ts';
-import type { LoadRequest } from '../../../src/plan/request.ts';
+import { AS_CACHED, type LoadRequest } from '../../../src/plan/request.ts';
 
 export const LOGIN: LoginFacts = {
   agent: 'kimi',
@@ -59,6 +59,9 @@ export const planOf = (world: World = {}): LaunchPlan => {
     agentArguments: [],
     allowedMounts: [],
     strictAuth: false,
+    roleHandling: AS_CACHED,
+    rebuild: false,
+    locked: false,
     ...world.request,
   };
   const config = resolveConfig(files, {
@@ -73,6 +76,8 @@ export const planOf = (world: World = {}): LaunchPlan => {
       key: 'agent-smith',
       name: 'Agent Smith',
       source: { kind: 'built-in', path: '/pkg/roles/agent-smith' },
+      trust: { state: 'built-in', why: 'part of jackin' },
+      notes: [],
       contentHash: 'c0ffee',
       dockerfile: 'Dockerfile',
       manifestFile: '/pkg/roles/agent-smith/jackin.role.toml',

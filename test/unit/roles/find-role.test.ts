@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { findRole, folderRoleKey } from '../../../src/roles/find-role.ts';
+import { folderRoleKey, readBuiltInRole, readFolderRole } from '../../../src/roles/find-role.ts';
 
 const packageRoot = path.resolve(import.meta.dirname, '..', '..', '..');
 let folder: string;
@@ -16,16 +16,16 @@ beforeEach(async () => {
   await writeFile(path.join(folder, 'Dockerfile'), 'FROM projectjackin/construct:trixie\n');
 });
 
-const hash = async () => (await findRole({ kind: 'folder', path: folder }, packageRoot)).contentHash;
+const hash = async () => (await readFolderRole(folder)).contentHash;
 
 describe('roles', () => {
   it('built in: agent-smith, with all five agents', async () => {
-    const role = await findRole({ kind: 'name', key: 'agent-smith' }, packageRoot);
+    const role = await readBuiltInRole('agent-smith', packageRoot);
     expect(role).toMatchObject({ key: 'agent-smith', source: { kind: 'built-in' }, agents: ['claude', 'codex', 'amp', 'kimi', 'opencode'] });
   });
 
   it('in a folder: the key is made of its name', async () => {
-    expect((await findRole({ kind: 'folder', path: folder }, packageRoot)).key).toBe('my-role');
+    expect((await readFolderRole(folder)).key).toBe('my-role');
     expect(folderRoleKey('/x/---')).toBe('role');
   });
 
@@ -48,7 +48,7 @@ describe('roles', () => {
   });
 
   it('need a manifest, and a folder', async () => {
-    await expect(findRole({ kind: 'folder', path: path.dirname(folder) }, packageRoot)).rejects.toThrow(/is not a role: it has no jackin\.role\.toml/);
-    await expect(findRole({ kind: 'folder', path: '/no/such' }, packageRoot)).rejects.toMatchObject({ code: 'not-found' });
+    await expect(readFolderRole(path.dirname(folder))).rejects.toThrow(/is not a role: it has no jackin\.role\.toml/);
+    await expect(readFolderRole('/no/such')).rejects.toMatchObject({ code: 'not-found' });
   });
 });

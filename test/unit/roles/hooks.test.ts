@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { findRole } from '../../../src/roles/find-role.ts';
+import { readFolderRole } from '../../../src/roles/find-role.ts';
 
 let folder: string;
 
@@ -17,7 +17,7 @@ beforeEach(async () => {
   await writeFile(path.join(folder, 'once.sh'), 'true\n');
 });
 
-const find = () => findRole({ kind: 'folder', path: folder }, '/nowhere');
+const find = () => readFolderRole(folder);
 
 describe('hooks of a role', () => {
   it('are plain files in its folder', async () => {

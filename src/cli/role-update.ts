@@ -1,0 +1,33 @@
+import { Command } from '@commander-js/extra-typings';
+import type { Deps } from '../launch/deps.ts';
+import type { UpdatedRole } from '../launch/roles.ts';
+import { type Context, formatOption, noInputOption, parseRoleKey } from './options.ts';
+import { type Format, printResult } from './output.ts';
+import { roleAsking } from './role-asking.ts';
+
+const sentence = ({ role, from, to, waiting, why }: UpdatedRole): string => {
+  const short = (commit: string): string => commit.slice(0, 12);
+  if (waiting !== null) {
+    const stays = to === null ? 'nothing of it is used' : `${short(to)} stays in use`;
+    return `${role}: ${short(waiting)} was fetched and is not trusted (${to === null ? why : 'what it runs has changed'}); ${stays}`;
+  }
+  if (to === from) return `${role}: ${short(to!)}, nothing newer`;
+  return from === null ? `${role}: ${short(to!)}` : `${role}: ${short(from)} → ${short(to!)} (${why})`;
+};
+
+const update = async (roles: string[], { replace, input, format }: { replace: boolean; input: boolean; format: Format }, deps: Deps): Promise<void> => {
+  const { updateRoles } = await import('../launch/roles.ts');
+  const { asking, end } = roleAsking(deps, input);
+  const updated = await updateRoles(roles, replace ? 'replace' : 'fetch', asking, deps).finally(end);
+  printResult(deps, format, { roles: updated }, () => (updated.length === 0 ? 'no role is cached' : updated.map(sentence).join('\n')));
+};
+
+export const roleUpdateCommand = (context: Context) =>
+  new Command('update')
+    .summary('look for newer commits of roles that come from git')
+    .description('Fetches newer commits of the named roles, or of all that are cached. A commit that changes what runs is shown and asked about; without an answer the trusted one stays in use.')
+    .argument('[role...]', 'name or namespace/name', (text: string, previous: string[] | undefined) => [...(previous ?? []), parseRoleKey(text)])
+    .option('--replace', 'forget what is cached and fetch it anew: for a source that moved, a history that was rewritten, or files that were changed')
+    .addOption(noInputOption())
+    .addOption(formatOption())
+    .action((roles, flags) => update(roles ?? [], { replace: flags.replace ?? false, input: flags.input, format: flags.format }, context.deps));

@@ -1,0 +1,147 @@
+import type { Paths } from '../config/paths.ts';
+import { didYouMean } from '../config/nearest.ts';
+import type { RoleFacts } from '../plan/facts.ts';
+import type { RoleHandling, RoleSelector } from '../plan/request.ts';
+import { builtInRoles, readBuiltInRole, readFolderRole, readRole } from '../roles/find-role.ts';
+import { type OpenedRole, openGitRole, type RoleWorld } from '../roles/git-role.ts';
+import { readCache, roleDir } from '../roles/role-cache.ts';
+import { isBranchName, isSameSource, sourceOf } from '../roles/source.ts';
+import { readTrust, type TrustRecord, writeTrust } from '../roles/trust-store.ts';
+import { JackinError } from '../shared/errors.ts';
+import type { Report } from '../shared/progress.ts';
+import type { Deps } from './deps.ts';
+import { changesBetween, describeOffer } from './role-offer.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** A cache that is older is mentioned. */
+const OLD_DAYS = 14;
+
+/** What the configuration says of roles. */
+export type ConfiguredRoles = Readonly<Record<string, { git?: string | undefined; trusted?: boolean | undefined }>>;
+
+export interface RoleAsking {
+  /** Undefined when nobody can be asked. */
+  confirm?: ((question: string) => Promise<boolean>) | undefined;
+  say: (line: string) => void;
+  report: Report;
+}
+
+export interface ObtainedRole {
+  role: RoleFacts;
+  /** To be written down when the role is really used. */
+  trust?: { key: string; record: TrustRecord };
+  /** Its repository, where it comes by git. */
+  opened?: OpenedRole;
+}
+
+export const roleWorld = (paths: Paths, deps: Deps, report: Report): RoleWorld => ({ paths, env: deps.env, signal: deps.signal, now: deps.now, report });
+
+const isNamed = (commit: string, named: string | undefined): boolean => named !== undefined && commit.startsWith(named);
+
+const ageNote = (key: string, { fetchedAt, unreachable }: OpenedRole, now: Date): string[] => {
+  if (unreachable !== undefined) return [`role ${key} is used as it is cached: its source does not answer (${unreachable})`];
+  const days = Math.floor((now.getTime() - fetchedAt.getTime()) / DAY_MS);
+  return days < OLD_DAYS ? [] : [`role ${key} was last looked for ${days} days ago; \`jackin role update ${key}\` looks again`];
+};
+
+interface GitAsk {
+  key: string;
+  branch: string | undefined;
+  handling: RoleHandling;
+  configured: ConfiguredRoles;
+}
+
+/** The commit that may be used, and why: the newest one where it is trusted or only harmless files have changed, else the trusted one. */
+const judge = async (opened: OpenedRole, { key, branch, handling, configured }: GitAsk, known: TrustRecord | undefined) => {
+  const trusted = known !== undefined && isSameSource(known.url, opened.url) ? known.commit : undefined;
+  const { head } = opened;
+  if (isNamed(head, handling.trust)) return { head, by: 'named on the command line' as const };
+  if (branch !== undefined) return { head, why: 'a branch is agreed to every time', trusted, changes: trusted === undefined ? undefined : await changesBetween(await opened.repository(), trusted, head) };
+  if (trusted === head) return { head, by: 'recorded' as const };
+  if (trusted !== undefined) {
+    const changes = await changesBetween(await opened.repository(), trusted, head);
+    if (changes?.running.length === 0) return { head, by: 'nothing that runs has changed' as const };
+    return { head, why: changes === undefined ? 'its history was rewritten since it was trusted' : 'what it runs has changed since it was trusted', trusted, changes };
+  }
+  if (known === undefined && configured[key]?.trusted === true) return { head, by: 'granted' as const };
+  return { head, why: known === undefined ? 'it is used for the first time' : `it came from ${known.url} when it was trusted` };
+};
+
+const readCommit = async (key: string, opened: OpenedRole, commit: string, branch: string | undefined, trust: RoleFacts['trust'], notes: string[]): Promise<RoleFacts> => {
+  const { path, content } = await opened.checkout(commit);
+  const role = await readRole({ key, source: { kind: 'git', path, url: opened.url, commit, branch: branch ?? null }, trust, content });
+  return { ...role, notes: [...role.notes, ...notes] };
+};
+
+const WHY = { recorded: 'this commit was agreed to', 'named on the command line': 'this commit is named on the command line', granted: 'the configuration trusts this role: from now on this commit of it', 'nothing that runs has changed': 'what it runs is what was agreed to' } as const;
+
+/** Whether what is trusted can still be had: a history that was fetched anew may not hold it. */
+const stillThere = async (opened: OpenedRole, trusted: string | undefined): Promise<string | undefined> =>
+  trusted !== undefined && (await (await opened.repository()).has(trusted)) ? trusted : undefined;
+
+const obtainGitRole = async (opened: OpenedRole, ask: GitAsk, paths: Paths, { confirm, say }: RoleAsking, now: Date): Promise<ObtainedRole> => {
+  const { key, branch } = ask;
+  const verdict = await judge(opened, ask, (await readTrust(paths)).get(key));
+  const { head } = verdict;
+  const notes = ageNote(key, opened, now);
+  const recordFor = (by: TrustRecord['by']) => (branch === undefined ? { trust: { key, record: { url: opened.url, commit: head, at: now.toISOString(), by } } } : {});
+  if (verdict.by !== undefined) {
+    const role = await readCommit(key, opened, head, branch, { state: 'trusted', why: WHY[verdict.by] }, notes);
+    return { role, ...(verdict.by === 'recorded' ? {} : recordFor(verdict.by)) };
+  }
+  const { why, trusted, changes } = verdict;
+  const offered = await readCommit(key, opened, head, branch, { state: 'needed', why }, notes);
+  if (confirm !== undefined) {
+    for (const line of await describeOffer(offered, opened, trusted, changes)) say(line);
+    if (await confirm(`Trust ${key} at ${head.slice(0, 12)}?`)) return { role: { ...offered, trust: { state: 'trusted', why: 'you have just agreed to this commit' } }, ...recordFor('asked') };
+  }
+  const fallback = branch === undefined ? await stillThere(opened, trusted) : undefined;
+  if (fallback === undefined) {
+    if (confirm !== undefined && ask.handling.refusalEnds) throw new JackinError('consent.needed', `role ${key} is not trusted: nothing of it was built or run`);
+    return { role: offered };
+  }
+  const newer = `${head.slice(0, 12)} is newer and not trusted: ${why}${changes === undefined ? '' : ` (${changes.running.slice(0, 3).join(', ')})`}; ${fallback.slice(0, 12)}, which is trusted, is used`;
+  return { role: await readCommit(key, opened, fallback, branch, { state: 'trusted', why: WHY.recorded }, [...notes, `role ${key}: ${newer}`]) };
+};
+
+/** A name that is nearly a known one is a slip, or somebody's trap: it is not fetched unless the configuration names it. */
+const assertNoSlip = async (key: string, configured: ConfiguredRoles, paths: Paths, packageRoot: string): Promise<void> => {
+  if (configured[key] !== undefined || (await readCache(roleDir(paths, key))) !== undefined) return;
+  const meant = didYouMean(key, [...(await builtInRoles(packageRoot)), ...Object.keys(configured)]);
+  if (meant === '') return;
+  throw new JackinError('not-found', `there is no role "${key}"`, { hint: `${meant} If not, set its address as git in [roles."${key}"] of config.toml` });
+};
+
+/**
+ * Finds a role and reads what it says of itself: built in, in a folder, or from git,
+ * where it is cloned when it is not cached. Asks whether it is trusted where somebody
+ * can be asked; otherwise the answer says that this is still needed.
+ */
+export const obtainRole = async (selector: RoleSelector, handling: RoleHandling, configured: ConfiguredRoles, paths: Paths, asking: RoleAsking, deps: Deps): Promise<ObtainedRole> => {
+  if (selector.kind === 'folder') return { role: await readFolderRole(selector.path) };
+  const { key, branch } = selector;
+  const git = configured[key]?.git;
+  if (git === undefined && (await builtInRoles(deps.packageRoot)).includes(key)) {
+    if (branch === undefined) return { role: await readBuiltInRole(key, deps.packageRoot) };
+    throw new JackinError('usage', `${key} is built in and has no branches`, { hint: `to load it from a repository, set git in [roles.${key}] of config.toml` });
+  }
+  if (branch !== undefined && !isBranchName(branch)) throw new JackinError('usage', `${JSON.stringify(branch.slice(0, 80))} is not the name of a branch`);
+  const source = sourceOf(key, git);
+  // A branch is there to be worked on: it is looked up every time, unless one commit of it is wanted.
+  const freshness = branch !== undefined && handling.freshness === 'cached' && handling.trust === undefined ? 'try' : handling.freshness;
+  await assertNoSlip(key, configured, paths, deps.packageRoot);
+  const opened = await openGitRole({ key, source, branch, freshness }, roleWorld(paths, deps, asking.report));
+  return { ...(await obtainGitRole(opened, { key, branch, handling, configured }, paths, asking, deps.now())), opened };
+};
+
+/** Nothing of a role is built or run before this: throws `consent.needed` unless it is trusted, and writes down what was agreed to. */
+export const settleTrust = async ({ role, trust }: ObtainedRole, paths: Paths): Promise<void> => {
+  if (role.trust.state === 'needed' && role.source.kind === 'git') {
+    const { url, commit, branch } = role.source;
+    const short = commit.slice(0, 12);
+    throw new JackinError('consent.needed', `role ${role.key} is not trusted at ${short} (${url}${branch === null ? '' : `, branch ${branch}`}): ${role.trust.why}`, {
+      hint: `run it in a terminal to be asked, or look at ${role.source.path} and agree with --trust ${short}${branch === null ? ` or \`jackin config trust grant ${role.key}\`` : ''}`,
+    });
+  }
+  if (trust !== undefined) await writeTrust(paths, trust.key, trust.record);
+};

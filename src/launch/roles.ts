@@ -1,0 +1,143 @@
+import { readdir } from 'node:fs/promises';
+import { readConfigFiles } from '../config/files.ts';
+import { locatePaths, type Paths } from '../config/paths.ts';
+import type { RoleFreshness } from '../plan/request.ts';
+import { builtInRoles } from '../roles/find-role.ts';
+import { readCache, type RoleCache, roleDir } from '../roles/role-cache.ts';
+import { openGitRole } from '../roles/git-role.ts';
+import { isSameSource, sourceOf } from '../roles/source.ts';
+import { readTrust, type TrustRecord, writeTrust } from '../roles/trust-store.ts';
+import { isErrno, JackinError } from '../shared/errors.ts';
+import type { Deps } from './deps.ts';
+import { type ConfiguredRoles, obtainRole, type RoleAsking, roleWorld } from './obtain-role.ts';
+
+export interface ListedRole {
+  role: string;
+  source: 'built-in' | 'git';
+  /** Repository; null for built-in ones. */
+  git: string | null;
+  /** Commit that a load uses; null when none is trusted yet. */
+  commit: string | null;
+  /** Newest commit that was fetched. */
+  newest: string | null;
+  fetched_at: string | null;
+  trusted: boolean;
+  /** Who says so: part of jackin, the record of what was agreed to, or a file of the configuration. */
+  trusted_by: string | null;
+  branches: string[];
+}
+
+/** Names of the folders of the cache, as role keys. */
+const cachedRoles = async ({ rolesDir }: Paths): Promise<string[]> => {
+  try {
+    return (await readdir(rolesDir, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name.replace('.', '/'));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  }
+};
+
+interface Known {
+  configured: ConfiguredRoles;
+  configFile: string | undefined;
+  trust: ReadonlyMap<string, TrustRecord>;
+}
+
+const listGitRole = (role: string, cache: RoleCache | undefined, { configured, configFile, trust }: Known): ListedRole => {
+  const { url } = sourceOf(role, configured[role]?.git ?? cache?.url);
+  const known = trust.get(role);
+  const record = known !== undefined && isSameSource(known.url, url) ? known : undefined;
+  const granted = record === undefined && configured[role]?.trusted === true;
+  return {
+    role,
+    source: 'git',
+    git: url,
+    commit: record?.commit ?? null,
+    newest: cache?.head?.commit ?? null,
+    fetched_at: cache?.head?.at ?? null,
+    trusted: record !== undefined || granted,
+    trusted_by: record === undefined ? (granted ? (configFile ?? null) : null) : `${record.by}, ${record.at.slice(0, 10)}`,
+    branches: Object.keys(cache?.branches ?? {}),
+  };
+};
+
+/** Every role that this machine knows of: built in, configured, cached or trusted. Asks no network. */
+export const listRoles = async (deps: Deps): Promise<ListedRole[]> => {
+  const paths = locatePaths(deps);
+  const { global } = await readConfigFiles(paths);
+  const known: Known = { configured: global?.value.roles ?? {}, configFile: global?.document.file, trust: await readTrust(paths) };
+  const builtIn = (await builtInRoles(deps.packageRoot)).filter((role) => known.configured[role]?.git === undefined);
+  const others = new Set([...Object.keys(known.configured), ...(await cachedRoles(paths)), ...known.trust.keys()]);
+  const git = [...others].filter((role) => !builtIn.includes(role)).sort();
+  return [
+    ...builtIn.map((role): ListedRole => ({ role, source: 'built-in', git: null, commit: null, newest: null, fetched_at: null, trusted: true, trusted_by: 'part of jackin', branches: [] })),
+    ...(await Promise.all(git.map(async (role) => listGitRole(role, await readCache(roleDir(paths, role)), known)))),
+  ];
+};
+
+export interface UpdatedRole {
+  role: string;
+  /** Commit that was in use before; null when none was. */
+  from: string | null;
+  /** Commit in use now; null when none is trusted. */
+  to: string | null;
+  /** Newest commit of the source, when it waits for the operator's word. */
+  waiting: string | null;
+  why: string;
+}
+
+const rolesToUpdate = async (named: string[], deps: Deps, paths: Paths): Promise<string[]> => {
+  const builtIn = named.find((role) => !role.includes('/'));
+  const isBuiltIn = builtIn !== undefined && (await listRoles(deps)).some(({ role, source }) => role === builtIn && source === 'built-in');
+  if (isBuiltIn) throw new JackinError('usage', `${builtIn} is built in: it comes with jackin, and is updated with it`);
+  return named.length > 0 ? named : await cachedRoles(paths);
+};
+
+/** Looks for newer commits of roles, asks about what is not trusted, and forgets checkouts that nobody needs. */
+export const updateRoles = async (named: string[], freshness: Extract<RoleFreshness, 'fetch' | 'replace'>, asking: RoleAsking, deps: Deps): Promise<UpdatedRole[]> => {
+  const paths = locatePaths(deps);
+  const { global } = await readConfigFiles(paths);
+  const configured = global?.value.roles ?? {};
+  const updated: UpdatedRole[] = [];
+  for (const key of await rolesToUpdate(named, deps, paths)) {
+    const before = (await readTrust(paths)).get(key)?.commit ?? null;
+    const { role, trust, opened } = await obtainRole({ kind: 'name', key }, { freshness, trust: undefined, refusalEnds: false }, configured, paths, asking, deps);
+    if (trust !== undefined) await writeTrust(paths, trust.key, trust.record);
+    if (role.source.kind !== 'git' || opened === undefined) continue;
+    const to = role.trust.state === 'needed' ? null : role.source.commit;
+    // What was trusted is no part of what is there now: it can never be used again.
+    if (to === null && freshness === 'replace') await writeTrust(paths, key, undefined);
+    await opened.tidy(to === null ? [] : [to]);
+    updated.push({ role: key, from: before, to, waiting: opened.head === to ? null : opened.head, why: role.trust.why });
+  }
+  return updated;
+};
+
+/**
+ * Trusts a role beforehand: the newest commit that is cached, or the one that is
+ * named, which is fetched when it is not here. Undefined when nothing is cached and
+ * none is named: then only the configuration can say that the role is trusted.
+ */
+export const grantTrust = async (key: string, commit: string | undefined, asking: RoleAsking, deps: Deps): Promise<TrustRecord | undefined> => {
+  const paths = locatePaths(deps);
+  const { global } = await readConfigFiles(paths);
+  const source = sourceOf(key, global?.value.roles?.[key]?.git);
+  const cache = await readCache(roleDir(paths, key));
+  if (commit === undefined && (cache?.head == null || !isSameSource(cache.url, source.url))) return undefined;
+  const isHere = cache?.head?.commit.startsWith(commit ?? '') === true;
+  const opened = await openGitRole({ key, source, branch: undefined, freshness: isHere ? 'cached' : 'fetch' }, roleWorld(paths, deps, asking.report));
+  if (commit !== undefined && !opened.head.startsWith(commit)) {
+    throw new JackinError('not-found', `${opened.head.slice(0, 12)} is the newest commit of role ${key}, not ${commit}`, { hint: `look at what it has now, then name that one` });
+  }
+  const record: TrustRecord = { url: opened.url, commit: opened.head, at: deps.now().toISOString(), by: 'granted' };
+  await writeTrust(paths, key, record);
+  return record;
+};
+
+/** Takes back what was agreed to. */
+export const revokeTrust = async (key: string, deps: Deps): Promise<boolean> => {
+  const paths = locatePaths(deps);
+  if (!(await readTrust(paths)).has(key)) return false;
+  await writeTrust(paths, key, undefined);
+  return true;
+};

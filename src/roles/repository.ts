@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { lstat, mkdtemp, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { ensurePrivateDir, unlessMissing } from '../shared/atomic-files.ts';
+import { JackinError } from '../shared/errors.ts';
+import { type GitCall, GitError, runGit } from './git.ts';
+
+/** Far above what any role needs; a checkout is written to disk before it is trusted. */
+const MAX_BYTES = 1024 * 1024 * 1024;
+const MAX_FILES = 50_000;
+
+/** A bare repository of ours, into which a role's source is fetched. Nothing in it is ever run. */
+export interface Repository {
+  /** Brings a ref here and tells its commit. `HEAD` is the default branch of the source. */
+  fetch(url: string, ref: string): Promise<string>;
+  has(commit: string): Promise<boolean>;
+  isAncestor(older: string, newer: string): Promise<boolean>;
+  changedFiles(older: string, newer: string): Promise<string[]>;
+  /** Unified diff of some files, without colours; nothing of either side is run to make it. */
+  diff(older: string, newer: string, files: readonly string[]): Promise<string>;
+  readFile(commit: string, file: string): Promise<string | undefined>;
+  describe(commit: string): Promise<CommitInfo>;
+  /** Number of commits between the two. */
+  distance(older: string, newer: string): Promise<number>;
+  /** Writes the files of a commit into an empty directory. */
+  extract(commit: string, directory: string): Promise<void>;
+}
+
+export interface CommitInfo {
+  subject: string;
+  author: string;
+  /** ISO 8601. */
+  date: string;
+}
+
+/** Where a ref of the source is kept here. By a digest: `a` and `a/b` cannot be refs at the same time, but one after the other. */
+const localRef = (ref: string): string =>
+  ref === 'HEAD' ? 'refs/jackin/default' : `refs/jackin/branches/${createHash('sha256').update(ref).digest('hex').slice(0, 32)}`;
+
+const COMMIT = /^[0-9a-f]{40}([0-9a-f]{24})?$/;
+
+export const isCommit = (text: string): boolean => COMMIT.test(text);
+
+interface TreeEntry {
+  mode: string;
+  size: number;
+  file: string;
+}
+
+const parseTree = (listing: string): TreeEntry[] =>
+  listing.split('\0').filter(Boolean).map((line) => {
+    const [, mode = '', , size = '', file = ''] = /^(\d+) (\w+) \w+ +(\S+)\t([\s\S]*)$/.exec(line) ?? [];
+    return { mode, size: Number(size) || 0, file };
+  });
+
+const assertBounded = (entries: TreeEntry[]): void => {
+  const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+  if (entries.length <= MAX_FILES && bytes <= MAX_BYTES) return;
+  const [biggest] = [...entries].sort((a, b) => b.size - a.size);
+  const megabytes = (size: number): string => `${Math.round(size / 1024 / 1024)} MiB`;
+  throw new JackinError('usage', `the repository holds ${entries.length} files with ${megabytes(bytes)}: a role has at most ${MAX_FILES} files and ${megabytes(MAX_BYTES)}. The biggest is ${biggest?.file} (${megabytes(biggest?.size ?? 0)})`);
+};
+
+/** Opens the repository, and makes it when it is not there. */
+export const openRepository = async (directory: string, call: GitCall): Promise<Repository> => {
+  const git = (args: readonly string[], more: Partial<GitCall> = {}) => runGit(directory, args, { ...call, ...more });
+  if ((await unlessMissing(lstat(path.join(directory, 'HEAD')))) === undefined) {
+    await ensurePrivateDir(directory);
+    await git(['init', '--bare', '--quiet', '--template=']);
+  }
+  return {
+    fetch: async (url, ref) => {
+      const target = localRef(ref);
+      const source = ref === 'HEAD' ? 'HEAD' : `refs/heads/${ref}`;
+      await git(['fetch', '--progress', '--no-tags', '--no-recurse-submodules', '--', url, `+${source}:${target}`], { network: true });
+      return (await git(['rev-parse', '--verify', '--quiet', `${target}^{commit}`])).trim();
+    },
+    has: (commit) => git(['cat-file', '-e', `${commit}^{commit}`]).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof GitError) return false;
+        throw error;
+      },
+    ),
+    isAncestor: (older, newer) => git(['merge-base', '--is-ancestor', older, newer]).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof GitError) return false;
+        throw error;
+      },
+    ),
+    changedFiles: async (older, newer) => (await git(['diff', '--name-only', '--no-renames', '-z', older, newer, '--'])).split('\0').filter(Boolean),
+    diff: (older, newer, files) => git(['diff', '--no-color', '--no-ext-diff', '--no-textconv', '--no-renames', older, newer, '--', ...files.map((file) => `:(literal,top)${file}`)]),
+    readFile: (commit, file) => git(['cat-file', 'blob', `${commit}:${file}`]).catch((error: unknown) => {
+      if (error instanceof GitError) return undefined;
+      throw error;
+    }),
+    describe: async (commit) => {
+      const [author = '', date = '', subject = ''] = (await git(['show', '--no-patch', '--no-show-signature', '--format=%an%x00%cI%x00%s', commit])).trimEnd().split('\0');
+      return { author, date, subject };
+    },
+    distance: async (older, newer) => Number((await git(['rev-list', '--count', `${older}..${newer}`])).trim()),
+    extract: async (commit, target) => {
+      assertBounded(parseTree(await git(['ls-tree', '-r', '-l', '-z', '--full-tree', commit])));
+      const scratch = await mkdtemp(`${directory}-index-`);
+      try {
+        const extraEnv = { GIT_INDEX_FILE: path.join(scratch, 'index'), GIT_WORK_TREE: target };
+        await git(['read-tree', commit], { extraEnv });
+        await git(['checkout-index', '--all', '--quiet'], { extraEnv });
+      } finally {
+        await rm(scratch, { recursive: true, force: true });
+      }
+    },
+  };
+};

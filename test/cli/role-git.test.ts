@@ -1,0 +1,329 @@
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { fakeCapsule } from '../fakes/capsule.ts';
+import { fakeEngine, type FakeEngine } from '../fakes/engine.ts';
+import { DOCKERFILE, makeRoleRepository, MANIFEST, type RoleRepository } from '../fakes/role-repository.ts';
+import { useInstallation } from './installation.ts';
+import { makeSandbox, type RunOptions, type Sandbox } from './run.ts';
+
+const installation = useInstallation();
+const KEY = 'acme/backend';
+
+let sandbox: Sandbox;
+let engine: FakeEngine;
+let source: RoleRepository;
+
+beforeEach(async () => {
+  sandbox = await makeSandbox();
+  engine = fakeEngine({ images: ['debian:trixie'], exec: fakeCapsule().exec });
+  source = makeRoleRepository(path.join(sandbox.root, 'source'));
+  await configure(source.dir);
+});
+
+const configure = (git: string, more = '') => sandbox.write('config/config.toml', `version = "v1alpha6"\n[roles."${KEY}"]\ngit = ${JSON.stringify(git)}\n${more}`);
+
+const run = (argv: string[], options: RunOptions = {}) => {
+  const { env, deps } = installation();
+  return sandbox.run(argv, { engine, ...options, env: { ...env, ...options.env }, deps: { ...deps, ...options.deps } });
+};
+const load = (words: string[] = [], options: RunOptions = {}) => run(['load', KEY, '--prompt', 'hi', ...words], options);
+const yes = { tty: true, input: 'y' };
+const builtDockerfiles = () => engine.dockerfiles.filter((text) => text.includes('/jackin'));
+const dataOf = async (words: string[]) => JSON.parse((await run([...words, '--format', 'json'])).stdout).data;
+const short = (commit: string) => commit.slice(0, 12);
+
+describe('a role that is used for the first time', () => {
+  it('is shown and asked about before anything is built, and then runs', async () => {
+    source.write('setup.sh', '#!/bin/sh\n');
+    source.write('jackin.role.toml', `${MANIFEST}[hooks]\nsetup_once = "setup.sh"\n`);
+    const commit = source.commit('Add a hook\u001b[2J');
+    const { code, stderr } = await load([], yes);
+    expect(code).toBe(0);
+    expect(stderr).toContain(`source     ${source.dir}`);
+    expect(stderr).toContain(`commit     ${short(commit)} "Add a hook`);
+    expect(stderr).toContain('by Ann Author');
+    expect(stderr).toContain('setup_once (setup.sh)');
+    expect(stderr).toContain('Trusting it means');
+    expect(stderr).not.toContain('\u001b[2J"');
+    expect(builtDockerfiles()).toHaveLength(1);
+  });
+
+  it.each([
+    ['a no', { tty: true, input: 'n' }],
+    ['Enter', { tty: true, input: '\r' }],
+  ])('and not agreed to with %s: nothing is built', async (_what, options) => {
+    const { code, stderr } = await load([], options);
+    expect(code).toBe(6);
+    expect(stderr).toContain('nothing of it was built or run');
+    expect(engine.dockerfiles).toEqual([]);
+    expect((await dataOf(['role', 'list'])).roles.find(({ role }: { role: string }) => role === KEY).trusted).toBe(false);
+  });
+
+  it.each([[[]], [['--no-input']]])('and nobody can be asked %j: exit 6, with what would answer', async (words) => {
+    const { code, stderr } = await load(words);
+    expect(code).toBe(6);
+    expect(stderr).toContain(`--trust ${short(source.git('rev-parse', 'HEAD'))}`);
+    expect(stderr).toContain(`jackin config trust grant ${KEY}`);
+    expect(engine.dockerfiles).toEqual([]);
+  });
+
+  it('is not asked about again', async () => {
+    await load([], yes);
+    expect((await load()).code).toBe(0);
+  });
+
+  it('needs no question with its commit on the command line, and another commit is not meant by it', async () => {
+    expect((await load(['--trust', '0123456789ab'])).code).toBe(6);
+    expect((await load(['--trust', short(source.git('rev-parse', 'HEAD'))])).code).toBe(0);
+    expect((await load()).code).toBe(0);
+  });
+
+  it('needs none after a grant in the configuration: its first commit is written down, a later one is asked about', async () => {
+    await rm(path.join(sandbox.config, 'config.toml'));
+    await configure(source.dir);
+    expect((await run(['config', 'trust', 'grant', KEY])).code).toBe(0);
+    expect((await load()).code).toBe(0);
+    source.write('Dockerfile', `${DOCKERFILE}RUN true\n`);
+    const changed = source.commit('Change');
+    const { code, stderr } = await load(['--update']);
+    expect(code).toBe(0);
+    expect(stderr).toContain(`${short(changed)} is newer and not trusted`);
+  });
+
+  it('is planned by a dry run, which says what is missing and writes no trust down', async () => {
+    const { code, stdout } = await run(['load', KEY, '--dry-run', '--format', 'json'], { ...yes, engine: undefined as never });
+    expect(code).toBe(0);
+    const { role } = JSON.parse(stdout).data;
+    expect(role.trust).toEqual({ state: 'needed', why: 'it is used for the first time' });
+    expect(role.source).toMatchObject({ kind: 'git', url: source.dir, branch: null, commit: source.git('rev-parse', 'HEAD') });
+    expect((await load()).code).toBe(6);
+  });
+
+  it('is prewarmed only when it is trusted', async () => {
+    expect((await run(['prewarm', KEY])).code).toBe(6);
+    await run(['config', 'trust', 'grant', KEY]);
+    await load();
+    expect((await run(['prewarm', KEY])).code).toBe(0);
+  });
+});
+
+describe('a newer commit', () => {
+  beforeEach(async () => {
+    await load([], yes);
+  });
+
+  it('is not looked for by a launch', async () => {
+    source.write('Dockerfile', `${DOCKERFILE}RUN true\n`);
+    source.commit('Change');
+    expect((await load()).stderr).not.toContain('newer');
+    expect(builtDockerfiles()).toHaveLength(1);
+  });
+
+  it('that changes nothing that runs is taken without a question', async () => {
+    source.write('README.md', 'Better.\n');
+    const commit = source.commit('Docs');
+    const { stdout } = await run(['role', 'update', KEY]);
+    expect(stdout).toContain(`→ ${short(commit)} (what it runs is what was agreed to)`);
+    expect((await load()).code).toBe(0);
+  });
+
+  it.each([
+    ['the Dockerfile', { Dockerfile: `${DOCKERFILE}RUN curl example.test\n` }, 'RUN curl example.test'],
+    ['the manifest', { 'jackin.role.toml': MANIFEST.replace('[kimi]', '[kimi]\nmodel = "k9"') }, 'model = "k9"'],
+    ['a new hook', { 'jackin.role.toml': `${MANIFEST}[hooks]\nsource = "s.sh"\n`, 's.sh': 'export EVIL=1\n' }, 'export EVIL=1'],
+    ['a file that the Dockerfile now copies', { Dockerfile: `${DOCKERFILE}COPY bin /usr/local/bin\n`, 'bin/x': 'evil\n' }, '+evil'],
+  ])('that changes %s is shown and asked about; a no keeps the trusted one', async (_what, files, shown) => {
+    const trusted = source.git('rev-parse', 'HEAD');
+    for (const [name, text] of Object.entries(files)) source.write(name, text);
+    const commit = source.commit('Change');
+    const refused = await load(['--update'], { tty: true, input: 'n' });
+    expect(refused.code).toBe(0);
+    expect(refused.stderr).toContain(shown);
+    expect(refused.stderr).toContain(`${short(trusted)}, which is trusted, is used`);
+    const silent = await load();
+    expect(silent.stderr).toContain(`${short(commit)} is newer and not trusted`);
+    expect(builtDockerfiles()).toHaveLength(1);
+    expect((await load([], yes)).code).toBe(0);
+    expect(builtDockerfiles()).toHaveLength(2);
+  });
+
+  it('that changes a file which was copied before is asked about', async () => {
+    source.write('Dockerfile', `${DOCKERFILE}COPY --chown=0:0 ["tools/a.sh", "/usr/local/bin/"]\n`);
+    source.write('tools/a.sh', 'one\n');
+    source.commit('Copies');
+    await load(['--update'], yes);
+    source.write('tools/b.sh', 'not copied\n');
+    source.commit('Harmless');
+    expect((await run(['role', 'update', KEY])).stdout).toContain('what it runs is what was agreed to');
+    source.write('tools/a.sh', 'two\n');
+    source.commit('Changes what is copied');
+    expect((await run(['role', 'update', KEY])).stdout).toContain('is not trusted (what it runs has changed)');
+  });
+
+  it('in a rewritten history stops the update and goes on with what is trusted; --replace asks again', async () => {
+    source.git('checkout', '--quiet', '--orphan', 'new');
+    const commit = source.commit('Rewritten');
+    source.git('branch', '-M', 'main');
+    const { code, stderr } = await run(['role', 'update', KEY]);
+    expect(code).toBe(8);
+    expect(stderr).toContain('was rewritten');
+    expect((await load()).code).toBe(0);
+    expect((await run(['role', 'update', KEY, '--replace'])).stdout).toContain(`${short(commit)} was fetched and is not trusted`);
+    expect((await load()).code).toBe(6);
+    expect((await load([], yes)).code).toBe(0);
+  });
+
+  it('cannot be looked for while the source is away: a load says so and uses what is here, an update fails', async () => {
+    await rm(source.dir, { recursive: true });
+    const { code, stderr } = await load(['--update']);
+    expect(code).toBe(0);
+    expect(stderr).toContain('is used as it is cached: its source does not answer');
+    expect(await run(['role', 'update', KEY])).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be fetched') });
+  });
+
+  it('is recommended to be looked for when the last look is long ago', async () => {
+    const later = { deps: { now: () => new Date('2026-12-21T12:00:00Z') } };
+    expect((await load([], later)).stderr).toContain(`was last looked for 30 days ago; \`jackin role update ${KEY}\``);
+  });
+});
+
+describe('what is cached', () => {
+  beforeEach(async () => {
+    await load([], yes);
+  });
+  const checkout = async () => {
+    const dir = path.join(sandbox.jackinHome, 'roles', 'acme.backend', 'checkouts');
+    return path.join(dir, (await readdir(dir))[0]!);
+  };
+
+  it('and was changed by hand stops a launch', async () => {
+    await appendFile(path.join(await checkout(), 'Dockerfile'), 'RUN evil\n');
+    const { code, stderr } = await load();
+    expect(code).toBe(8);
+    expect(stderr).toContain('were changed');
+    expect(builtDockerfiles()).toHaveLength(1);
+    await run(['role', 'update', KEY, '--replace']);
+    expect((await load()).code).toBe(0);
+  });
+
+  it('from another source than the configuration names stops a launch; --replace fetches from there and asks', async () => {
+    const other = makeRoleRepository(path.join(sandbox.root, 'elsewhere'));
+    await configure(other.dir);
+    const { code, stderr } = await load();
+    expect(code).toBe(8);
+    expect(stderr).toContain(`now comes from ${other.dir}, and what is cached is from ${source.dir}`);
+    await run(['role', 'update', KEY, '--replace']);
+    expect((await load()).code).toBe(6);
+  });
+
+  it('can be lost: what is trusted is still known', async () => {
+    await rm(path.join(sandbox.jackinHome, 'roles'), { recursive: true });
+    expect((await load()).code).toBe(0);
+  });
+
+  it('may be half there: a broken index is fetched anew', async () => {
+    await writeFile(path.join(sandbox.jackinHome, 'roles', 'acme.backend', 'cache.json'), '{"version":');
+    expect((await load()).code).toBe(0);
+  });
+
+  it('is no longer trusted after a revoke', async () => {
+    expect((await run(['config', 'trust', 'revoke', KEY])).code).toBe(0);
+    expect((await load()).code).toBe(6);
+  });
+
+  it('cannot be understood: whom to trust is not guessed', async () => {
+    await writeFile(path.join(sandbox.jackinHome, 'trust.json'), '{"version": 2}');
+    const { code, stderr } = await load();
+    expect(code).toBe(1);
+    expect(stderr).toContain('trust.json cannot be understood');
+  });
+});
+
+describe('a branch', () => {
+  it('has an image of its own, is asked about every time, and leaves the trusted role alone', async () => {
+    await load([], yes);
+    source.git('checkout', '--quiet', '-b', 'feat/x');
+    source.write('Dockerfile', `${DOCKERFILE}RUN echo branch\n`);
+    const commit = source.commit('On a branch');
+    source.git('checkout', '--quiet', 'main');
+    expect((await load(['--role-branch', 'feat/x'])).code).toBe(6);
+    const asked = await load(['--role-branch', 'feat/x'], yes);
+    expect(asked.code).toBe(0);
+    expect(asked.stderr).toContain('branch     feat/x');
+    expect((await load(['--role-branch', 'feat/x'])).code).toBe(6);
+    expect((await load(['--role-branch', 'feat/x', '--trust', short(commit)])).code).toBe(0);
+    expect(builtDockerfiles().filter((text) => text.includes('echo branch'))).toHaveLength(1);
+    expect((await dataOf(['role', 'list'])).roles.find(({ role }: { role: string }) => role === KEY).commit).toBe(source.git('rev-parse', 'main'));
+  });
+
+  it.each(['--upload-pack=evil', 'a..b', '-x', 'x.lock', 'a b', '@{u}', 'HEAD'])('%j is no branch', async (name) => {
+    expect((await load([`--role-branch=${name}`])).code).toBe(2);
+  });
+
+  it('needs a role that has one', async () => {
+    expect((await run(['load', 'agent-smith', '--role-branch', 'x', '--detach'])).code).toBe(2);
+    expect((await run(['load', source.dir, '--role-branch', 'x', '--detach'])).code).toBe(2);
+    expect(await load(['--role-branch', 'nosuch'])).toMatchObject({ code: 1, stderr: expect.stringContaining('branch nosuch of role acme/backend cannot be fetched') });
+  });
+});
+
+describe('a source', () => {
+  it('by convention is the repository jackin-<name> of the namespace, and one that is not there is not found', async () => {
+    const { code, stderr } = await run(['load', 'chainargos/backend-engineer', '--detach']);
+    expect(code).toBe(7);
+    expect(stderr).toContain('https://github.com/chainargos/jackin-backend-engineer.git');
+  });
+
+  it('that is nearly the name of another role makes a suggestion', async () => {
+    expect((await run(['load', 'agent-smyth', '--detach'])).stderr).toContain('agent-smith');
+  });
+
+  it.each(['ext::sh -c evil', 'git://example.test/x', 'file:///srv/x', 'http://example.test/x', 'https://user:pw@example.test/x', '-uevil', 'ssh://-oProxyCommand=evil/x', 'git@-oProxyCommand=evil:x', 'relative/x'])(
+    '%j is refused by the configuration',
+    async (url) => {
+      await configure(url);
+      expect((await load()).code).toBe(3);
+    },
+  );
+
+  it('cannot make git run anything: settings, hooks, filters and templates of the operator and of the repository stay off', async () => {
+    const marker = path.join(sandbox.root, 'ran');
+    const evil = `touch ${marker}`;
+    await mkdir(path.join(sandbox.root, 'template', 'hooks'), { recursive: true });
+    for (const hook of ['post-checkout', 'post-merge', 'reference-transaction', 'fsmonitor']) {
+      await writeFile(path.join(sandbox.root, 'template', 'hooks', hook), `#!/bin/sh\n${evil}\n`, { mode: 0o755 });
+    }
+    await writeFile(path.join(sandbox.root, 'gitconfig'), `[init]\ntemplateDir = ${sandbox.root}/template\n[core]\nhooksPath = ${sandbox.root}/template/hooks\nfsmonitor = ${sandbox.root}/template/hooks/fsmonitor\n[filter "lfs"]\nsmudge = ${evil}\nprocess = ${evil}\nrequired = true\n[filter "own"]\nsmudge = ${evil}\nclean = ${evil}\n[diff "own"]\ntextconv = ${evil}\ncommand = ${evil}\n[submodule]\nrecurse = true\n[diff]\nexternal = ${evil}\n`);
+    source.write('.gitattributes', '*.bin filter=lfs\nDockerfile filter=own diff=own\n');
+    source.write('x.bin', 'pointer\n');
+    source.write('.gitmodules', '[submodule "x"]\n\tpath = x\n\turl = ../evil\n');
+    source.commit('Attributes');
+    source.git('config', 'core.fsmonitor', `${sandbox.root}/template/hooks/fsmonitor`);
+    const settings = { env: { GIT_CONFIG_GLOBAL: path.join(sandbox.root, 'gitconfig') } };
+    expect((await load([], { ...yes, ...settings })).code).toBe(0);
+    source.write('Dockerfile', `${DOCKERFILE}RUN true\n`);
+    source.commit('Change');
+    expect((await load(['--update'], { ...yes, ...settings })).stderr).toContain('+RUN true');
+    await expect(readFile(marker)).rejects.toThrow(/ENOENT/);
+  });
+
+  it('with a link in it is refused by name, and nothing that it leads to is shown', async () => {
+    const secret = await sandbox.write('secret', 'canary = "sk-canary"\n');
+    source.git('rm', '--quiet', 'jackin.role.toml');
+    const { symlinkSync } = await import('node:fs');
+    symlinkSync(secret, path.join(source.dir, 'jackin.role.toml'));
+    source.commit('Link');
+    const { code, stderr } = await load([], yes);
+    expect(code).toBe(2);
+    expect(stderr).toContain('is a link');
+    expect(stderr).not.toContain('canary');
+  });
+});
+
+it('two first loads at once: both run, and the role is fetched once', async () => {
+  await run(['config', 'trust', 'grant', KEY]);
+  await rm(path.join(sandbox.jackinHome, 'roles'), { recursive: true, force: true });
+  const ended = await Promise.all([load(), load()]);
+  expect(ended.map(({ code, stderr }) => (code === 0 ? 0 : stderr))).toEqual([0, 0]);
+});
