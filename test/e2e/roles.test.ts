@@ -1,0 +1,94 @@
+/** A role's life on the real engine, from a real git server: first trust, build, launch, update, branch, pin, a remote that moves. */
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type GitServer, startGitServer } from '../fakes/git-server.ts';
+import { makeRoleRepository, MANIFEST, type RoleRepository } from '../fakes/role-repository.ts';
+import { makeWorld, type World, writeLogin } from './world.ts';
+
+const KEY = 'acme/backend';
+const FROM = 'FROM projectjackin/construct:trixie\n';
+
+let world: World;
+let server: GitServer;
+let source: RoleRepository;
+let root: string;
+
+beforeAll(async () => {
+  world = await makeWorld('roles');
+  root = path.join(world.sandbox.dirs.temp, 'served');
+  source = makeRoleRepository(path.join(root, 'backend'), { Dockerfile: `${FROM}COPY tool /usr/local/bin/tool\n`, tool: '#!/bin/sh\necho first\n' });
+  source.git('update-index', '--chmod=+x', 'tool');
+  source.write('hook.sh', 'tool >> "$JACKIN_WORKDIR/said"\n');
+  source.write('jackin.role.toml', `${MANIFEST}[hooks]\npreflight = "hook.sh"\n`);
+  source.write('tool', '#!/bin/sh\necho first\n', 0o755);
+  source.commit('A tool and a hook');
+  server = await startGitServer(root);
+  await world.config(`[roles."${KEY}"]\ngit = "${server.url('backend/.git')}"\n`);
+  const login = await writeLogin(path.join(world.sandbox.dirs.userHome, '.kimi-code'));
+  await world.serve({ logins: [login] });
+});
+
+afterAll(async () => {
+  await server?.close();
+  await world?.remove();
+});
+
+const jackin = (words: string[]) => world.jackin(words, server.env);
+const load = (words: string[] = []) => jackin(['load', KEY, world.sandbox.dirs.project, '--network', world.sandbox.network, '--no-input', '--prompt', 'hello', ...words]);
+const head = () => source.git('rev-parse', 'HEAD').slice(0, 12);
+const said = async () => (await world.jackin(['config', 'path'])).code === 0 && (await import('node:fs/promises')).readFile(path.join(world.sandbox.dirs.project, 'said'), 'utf8');
+
+test('first trust: nothing is built without it; a grant for the commit that was looked at lets it run', async () => {
+  const refused = await load();
+  expect(refused.code).toBe(6);
+  expect(refused.stderr).toContain(`is not trusted at ${head()}`);
+  expect(await world.containers()).toEqual([]);
+
+  expect((await jackin(['config', 'trust', 'grant', KEY, '--commit', head()])).code).toBe(0);
+  const { code, stdout, stderr } = await load();
+  expect(stderr).toContain(`commit ${head()}`);
+  expect(stdout).toContain('fake kimi heard: hello');
+  expect(code).toBe(0);
+  expect(await said()).toBe('first\n');
+});
+
+test('a second launch asks no server and builds nothing', async () => {
+  const asked = server.requests.length;
+  const { code, stderr } = await load();
+  expect(code).toBe(0);
+  expect(server.requests).toHaveLength(asked);
+  expect(stderr).not.toMatch(/^image /m);
+});
+
+test('an update that changes what runs waits for a word, and then is built', async () => {
+  source.write('tool', '#!/bin/sh\necho second\n');
+  source.commit('Another tool');
+  expect((await jackin(['role', 'update', KEY, '--no-input'])).stdout).toContain('is not trusted');
+  expect((await load()).code).toBe(0);
+  expect(await said()).toBe('first\nfirst\nfirst\n');
+  expect((await load(['--trust', head()])).code).toBe(0);
+  expect(await said()).toBe('first\nfirst\nfirst\nsecond\n');
+});
+
+test('a branch has its own image, and leaves the role as it is', async () => {
+  source.git('checkout', '--quiet', '-b', 'feat/x');
+  source.write('tool', '#!/bin/sh\necho branch\n');
+  source.commit('On a branch');
+  const commit = head();
+  source.git('checkout', '--quiet', 'main');
+  expect((await load(['--role-branch', 'feat/x'])).code).toBe(6);
+  expect((await load(['--role-branch', 'feat/x', '--trust', commit])).code).toBe(0);
+  expect((await load()).code).toBe(0);
+  expect((await said()).toString().split('\n').slice(-3)).toEqual(['branch', 'second', '']);
+});
+
+test('a remote that moved stops the launch, and is asked about', async () => {
+  source.git('clone', '--quiet', '--bare', '.', path.join(root, 'moved.git'));
+  await world.config(`[roles."${KEY}"]\ngit = "${server.url('moved.git')}"\n`);
+  const { code, stderr } = await load();
+  expect(code).toBe(8);
+  expect(stderr).toContain('now comes from');
+  expect((await jackin(['role', 'update', KEY, '--replace', '--no-input'])).stdout).toContain('is not trusted');
+  expect((await load()).code).toBe(6);
+  expect((await load(['--trust', head()])).code).toBe(0);
+});
