@@ -159,7 +159,7 @@ export const loadCommand = (context: Context) =>
       const { deps } = context;
       const request: LoadRequest = {
         role: onBranch(role === undefined ? undefined : parseRole(role, deps), flags.roleBranch),
-        roleHandling: { freshness: flags.update ? 'try' : 'cached', trust: flags.trust, refusalEnds: true },
+        roleHandling: { freshness: flags.update ? 'try' : 'cached', trust: flags.trust, refusalEnds: true, pinned: true },
         rebuild: flags.rebuild ?? false,
         locked: flags.locked ?? false,
         target: parseTarget(target, deps),

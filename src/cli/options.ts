@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
 import { isRoleKey } from '../config/values.ts';
 import type { Deps } from '../launch/deps.ts';
 import type { Screen } from '../launch/load.ts';
@@ -26,6 +27,15 @@ export const screenOf = (flags: { strip?: boolean | undefined; allowClipboard?: 
   strip: flags.strip !== false && env.JACKIN_STRIP !== 'off',
   allowClipboard: flags.allowClipboard ?? false,
 });
+
+const collectAgent = (value: string, previous: AgentSlug[] | undefined): AgentSlug[] => {
+  const slug = AGENT_SLUGS.find((one) => one === value);
+  if (slug === undefined) throw new InvalidArgumentError(`Allowed choices are ${AGENT_SLUGS.join(', ')}.`);
+  return previous?.includes(slug) ? previous : [...(previous ?? []), slug];
+};
+
+/** Several agents, each with the option before it. */
+export const agentsOption = (what: string) => new Option('--agent <agent>', what).argParser(collectAgent);
 
 export const noInputOption = () => new Option('--no-input', 'never ask; a question without an answer is an error');
 

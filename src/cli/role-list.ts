@@ -10,8 +10,8 @@ const list = async (format: Format, deps: Deps): Promise<void> => {
   const roles = await listRoles(deps);
   printResult(deps, format, { roles }, () =>
     table([
-      ['ROLE', 'TRUSTED', 'IN USE', 'NEWEST', 'FETCHED', 'SOURCE'],
-      ...roles.map((one) => [one.role, one.trusted ? 'yes' : 'no', short(one.commit), short(one.newest), one.fetched_at?.slice(0, 10) ?? '-', one.git ?? 'built in']),
+      ['ROLE', 'TRUSTED', 'IN USE', 'NEWEST', 'FETCHED', 'PINNED', 'SOURCE'],
+      ...roles.map((one) => [one.role, one.trusted ? 'yes' : 'no', short(one.commit), short(one.newest), one.fetched_at?.slice(0, 10) ?? '-', one.pinned ? 'yes' : '', one.git ?? 'built in']),
     ]),
   );
 };

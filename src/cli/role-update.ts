@@ -5,8 +5,9 @@ import { type Context, formatOption, noInputOption, parseRoleKey } from './optio
 import { type Format, printResult } from './output.ts';
 import { roleAsking } from './role-asking.ts';
 
-const sentence = ({ role, from, to, waiting, why }: UpdatedRole): string => {
+const sentence = ({ role, from, to, waiting, pinned, why }: UpdatedRole): string => {
   const short = (commit: string): string => commit.slice(0, 12);
+  if (waiting !== null && pinned) return `${role}: ${short(waiting)} was fetched; ${to === null ? why : `${short(to)} is pinned and stays in use`}: \`jackin role pin ${role}\` pins the newest`;
   if (waiting !== null) {
     const stays = to === null ? 'nothing of it is used' : `${short(to)} stays in use`;
     return `${role}: ${short(waiting)} was fetched and is not trusted (${to === null ? why : 'what it runs has changed'}); ${stays}`;

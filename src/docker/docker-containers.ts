@@ -15,6 +15,7 @@ type ContainerCalls = Pick<
   | 'removeContainer'
   | 'container'
   | 'listContainers'
+  | 'listVolumeUsers'
   | 'containerLogs'
   | 'putArchive'
   | 'getArchive'
@@ -177,6 +178,15 @@ export const containerCalls = (docker: Docker): ContainerCalls => ({
   listContainers: async (labels) => {
     return await bounded('listing containers', async (signal) =>
       listOf(await docker.listContainers(withSignal({ all: true, filters: labelFilter(labels) }, signal))).map(listedInfo),
+    );
+  },
+
+  listVolumeUsers: async () => {
+    return await bounded('listing containers', async (signal) =>
+      listOf(await docker.listContainers(withSignal({ all: true }, signal))).flatMap((found) => {
+        const volumes = (found.Mounts ?? []).flatMap(({ Type, Name }) => (Type === 'volume' && Name !== undefined ? [Name] : []));
+        return volumes.length === 0 ? [] : [{ container: listedInfo(found), volumes }];
+      }),
     );
   },
 

@@ -78,6 +78,14 @@ const eventsOf = async (docker: Docker, container: string, since: string, option
   });
 };
 
+interface Usage {
+  Volumes?: { Name: string; UsageData?: { Size?: number } | null }[] | null;
+}
+
+const sizesOf = ({ Volumes }: Usage): ReadonlyMap<string, number> =>
+  // An engine that has not looked says -1.
+  new Map((Volumes ?? []).flatMap(({ Name, UsageData }) => (UsageData?.Size === undefined || UsageData.Size < 0 ? [] : [[Name, UsageData.Size]])));
+
 export const inspectionCalls = (docker: Docker): Inspection => ({
   inspect: async (kind, name, options) => {
     try {
@@ -106,4 +114,7 @@ export const inspectionCalls = (docker: Docker): Inspection => ({
     await open(docker, { what: `exporting container ${container}`, path: `/containers/${container}/export` }, options),
 
   saveImage: async (reference, options) => await open(docker, { what: `saving image ${reference}`, path: `/images/${reference}/get` }, options),
+
+  // Engines that do not know the restriction to volumes ignore it.
+  volumeSizes: async (options) => sizesOf(await get<Usage>(docker, { what: 'adding up the sizes of volumes', path: '/system/df', query: { type: 'volume' } }, options)),
 });

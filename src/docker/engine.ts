@@ -46,6 +46,8 @@ export interface Engine extends Inspection {
   container(container: string): Promise<ContainerInfo | undefined>;
   /** Running and stopped ones. */
   listContainers(labels: Labels): Promise<ContainerInfo[]>;
+  /** Every container of the engine that has volumes mounted, running or not and whoever made it. */
+  listVolumeUsers(): Promise<VolumeUser[]>;
   containerLogs(container: string, lines: number): Promise<string>;
 
   /** Unpacks a tar (gzip is fine) at `path` of a container. Never for secrets: the engine may keep the bytes. */
@@ -73,6 +75,8 @@ export interface Inspection {
   exportContainer(container: string, options: InspectOptions): Promise<Readable>;
   /** Tar of an image: its description and the tars of its layers. */
   saveImage(reference: string, options: InspectOptions): Promise<Readable>;
+  /** Bytes of every volume by its name. Engines add them up anew each time, which may take long. */
+  volumeSizes(options: InspectOptions): Promise<ReadonlyMap<string, number>>;
 }
 
 export type InspectedKind = 'container' | 'image' | 'history of image' | 'network' | 'volume';
@@ -85,9 +89,16 @@ export interface InspectOptions {
 export type Labels = Readonly<Record<string, string>>;
 export type Removal = 'removed' | 'absent';
 
+/** How many there are by now, and in all when somebody knows. */
+export interface ByteCount {
+  done: number;
+  total?: number;
+}
+
 /** Reports what a long call does, and can be told to stop. */
 export interface LongCall {
-  onLine?: (line: string) => void;
+  /** The same line may come again with other `bytes`. */
+  onLine?: (line: string, bytes?: ByteCount) => void;
   signal?: AbortSignal;
 }
 
@@ -117,6 +128,12 @@ export interface ContainerInfo {
   /** Only when it has ended. */
   exitCode?: number;
   oomKilled?: boolean;
+}
+
+export interface VolumeUser {
+  container: ContainerInfo;
+  /** Names. */
+  volumes: string[];
 }
 
 export interface BindMount {

@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { JackinError } from '../shared/errors.ts';
 import { isAlive, type Owner } from '../shared/owner.ts';
-import type { ContainerSpec, Engine, Labels, LongCall } from './engine.ts';
+import type { ContainerSpec, Engine, Labels, LongCall, Removal } from './engine.ts';
 import { MANAGED } from './labels.ts';
 import { nodeReadable } from './node-readable.ts';
 import type { VolumeWriter } from './repack.ts';
@@ -89,15 +90,16 @@ const acquire = async (engine: Engine, name: string, request: VolumeCheck, call:
   }
 };
 
-const drain = async (stream: AsyncIterable<unknown>): Promise<void> => {
-  for await (const _chunk of stream) continue;
-};
-
-const hasMarker = async (engine: Engine, hand: string): Promise<boolean> => {
-  const marker = await engine.getArchive(hand, `${INSIDE}/${MARKER}`);
-  if (marker === undefined) return false;
-  await drain(marker);
-  return true;
+/** What the marker says; undefined when there is none. */
+const markerIn = async (engine: Engine, hand: string): Promise<string | undefined> => {
+  const archive = await engine.getArchive(hand, `${INSIDE}/${MARKER}`);
+  if (archive === undefined) return undefined;
+  const { default: tarStream } = await import('tar-stream');
+  const entries = archive.pipe(tarStream.extract());
+  archive.once('error', (error) => entries.destroy(error));
+  let said = '';
+  for await (const entry of entries) said += await text(entry);
+  return said;
 };
 
 /** Streams what `produce` writes into the volume. The first of the two sides that fails says why. */
@@ -148,7 +150,7 @@ export const locked = async <T>(engine: Engine, request: VolumeCheck, call: Long
 /** Under the lock. A volume without marker goes: nobody fills it any more. */
 const completeOrGone = async (engine: Engine, request: VolumeCheck): Promise<boolean> => {
   if ((await engine.volume(request.volume)) === undefined) return false;
-  if (await mounted(engine, request, async (hand) => await hasMarker(engine, hand))) return true;
+  if (await mounted(engine, request, async (hand) => (await markerIn(engine, hand)) !== undefined)) return true;
   await engine.removeVolume(request.volume);
   return false;
 };
@@ -164,8 +166,8 @@ const fill = async (engine: Engine, request: FillRequest, call: LongCall): Promi
       });
       if (call.signal?.aborted) throw interrupted(request);
       // A call of its own: by now the engine has confirmed that everything else is there.
-      const text = Buffer.from(`${JSON.stringify(content)}\n`);
-      await send(engine, hand, async (volume) => await volume.file(MARKER, text.length, false, Readable.from([text])));
+      const marker = Buffer.from(`${JSON.stringify(content)}\n`);
+      await send(engine, hand, async (volume) => await volume.file(MARKER, marker.length, false, Readable.from([marker])));
     });
     complete = true;
   } finally {
@@ -180,6 +182,13 @@ export const isComplete = async (engine: Engine, request: VolumeCheck, call: Lon
   if (complete) await remember(engine, request);
   return complete;
 };
+
+/** What was written into the marker of a volume when it was complete; undefined when there is no such volume, or no marker in it. */
+export const readMarker = async (engine: Engine, request: VolumeCheck, call: LongCall): Promise<string | undefined> =>
+  await locked(engine, request, call, async () => {
+    if ((await engine.volume(request.volume)) === undefined) return undefined;
+    return await mounted(engine, request, async (hand) => await markerIn(engine, hand));
+  });
 
 /**
  * Makes a volume complete: filled by one process at a time across the engine, its
@@ -198,3 +207,14 @@ export const ensureFilled = async (engine: Engine, request: FillRequest, call: L
   await remember(engine, request);
   return { filled };
 };
+
+/** Removes a volume that nothing uses. `in use`: by now something does, and it stays. */
+export const removeFilled = async (engine: Engine, request: VolumeCheck, call: LongCall): Promise<Removal | 'in use'> =>
+  await locked(engine, request, call, async () => {
+    try {
+      return await engine.removeVolume(request.volume);
+    } catch (error) {
+      if (isConflict(error)) return 'in use';
+      throw error;
+    }
+  });

@@ -30,6 +30,7 @@ declare module '@npmcli/config/lib/definitions/index.js' {
 
 declare module 'npm-registry-fetch' {
   interface Answer {
+    status: number;
     headers: { get(name: string): string | null };
     body: AsyncIterable<Uint8Array> & { destroy(error?: Error): unknown };
     json(): Promise<unknown>;

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { extract, type Header, type Pack } from 'tar-stream';
 import { JackinError, messageOf } from '../shared/errors.ts';
+import { DOWNLOAD_LIMITS, type DownloadLimits } from './download-limits.ts';
 
 /** Where a file of a package goes in the volume; undefined leaves it out. */
 export type Placement = (file: string) => string | undefined;
@@ -15,9 +16,9 @@ const refuse = (what: string, entry: string, why: string): JackinError =>
 /** Path inside the package: npm puts everything below one folder, by custom `package/`. */
 const innerPath = (what: string, name: string): string => {
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
-  if (name.startsWith('/') || name.includes('\\') || name.includes('\0') || parts.includes('..')) {
-    throw refuse(what, name, 'leaves the package');
-  }
+  if (name.startsWith('/') || name.includes('\\') || parts.includes('..')) throw refuse(what, name, 'leaves the package');
+  // One who lists the volume in a terminal would run them.
+  if (/\p{Cc}/u.test(name)) throw refuse(what, name, 'has control characters in its name');
   return parts.slice(1).join('/');
 };
 
@@ -61,15 +62,45 @@ const keep = (what: string, header: Header): boolean => {
   return true;
 };
 
+/** Passes on the places of a package's files, and refuses a package with two files for one place, or with too many. */
+const onlyOnce = (what: string, place: Placement, most: number): Placement => {
+  const taken = new Set<string>();
+  let seen = 0;
+  return (file) => {
+    seen += 1;
+    if (seen > most) throw new JackinError('download.failed', `${what}: it has more than ${most} files. Nothing of it is used.`);
+    const target = place(file);
+    // Which of two is run would depend on who unpacks them.
+    if (target !== undefined && taken.has(target)) throw refuse(what, file, 'is in it twice');
+    if (target !== undefined) taken.add(target);
+    return target;
+  };
+};
+
+/** The content of a gzip file, which breaks off when it is bigger than anything that is meant well. */
+const unzipped = (what: string, most: number) => {
+  const gunzip = createGunzip();
+  let size = 0;
+  gunzip.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > most) gunzip.destroy(new JackinError('download.failed', `${what}: unpacked it has more than ${most} bytes. Nothing of it is used.`));
+  });
+  return gunzip;
+};
+
 /**
  * Copies a package's files, one entry after the other, to their places in the
  * volume: plain files only, owned by root, readable by everybody. Throws
  * `download.failed` for entries that would leave the package, for links and for
- * devices, and for a tar that is cut short.
+ * devices, for two files of one name, for what would fill a disk, and for a tar
+ * that is cut short.
  */
-export const repackTarball = async (what: string, tarball: Readable, place: Placement, volume: VolumeWriter): Promise<void> => {
-  const gunzip = createGunzip();
+export const repackTarball = async (what: string, tarball: Readable, place: Placement, volume: VolumeWriter, limits: DownloadLimits = DOWNLOAD_LIMITS): Promise<void> => {
+  // It may have broken before anybody listened.
+  if (tarball.errored) throw tarball.errored;
+  const gunzip = unzipped(what, limits.unpackedBytes);
   const entries = extract();
+  const placeOf = onlyOnce(what, place, limits.entries);
   // The first failure is the cause; what it breaks further down is not.
   let broken: unknown;
   tarball.once('error', (error) => gunzip.destroy((broken ??= error) as Error));
@@ -78,7 +109,7 @@ export const repackTarball = async (what: string, tarball: Readable, place: Plac
   try {
     for await (const entry of entries) {
       const { header } = entry;
-      const target = keep(what, header) ? place(innerPath(what, header.name)) : undefined;
+      const target = keep(what, header) ? placeOf(innerPath(what, header.name)) : undefined;
       if (target === undefined) {
         entry.resume();
         continue;

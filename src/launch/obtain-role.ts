@@ -1,9 +1,12 @@
+import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
 import { didYouMean } from '../config/nearest.ts';
-import type { RoleFacts } from '../plan/facts.ts';
+import type { LockFacts, RoleFacts } from '../plan/facts.ts';
 import type { RoleHandling, RoleSelector } from '../plan/request.ts';
 import { builtInRoles, readBuiltInRole, readFolderRole, readRole } from '../roles/find-role.ts';
 import { type OpenedRole, openGitRole, type RoleWorld } from '../roles/git-role.ts';
+import { LOCK_FILE } from '../roles/hash-role.ts';
+import { lockFileOf, readLock } from '../roles/lock-file.ts';
 import { readCache, roleDir } from '../roles/role-cache.ts';
 import { isBranchName, isSameSource, sourceOf } from '../roles/source.ts';
 import { readTrust, type TrustRecord, writeTrust } from '../roles/trust-store.ts';
@@ -52,19 +55,18 @@ interface GitAsk {
 }
 
 /** The commit that may be used, and why: the newest one where it is trusted or only harmless files have changed, else the trusted one. */
-const judge = async (opened: OpenedRole, { key, branch, handling, configured }: GitAsk, known: TrustRecord | undefined) => {
+const judge = async (opened: OpenedRole, head: string, { key, branch, handling, configured }: GitAsk, known: TrustRecord | undefined) => {
   const trusted = known !== undefined && isSameSource(known.url, opened.url) ? known.commit : undefined;
-  const { head } = opened;
-  if (isNamed(head, handling.trust)) return { head, by: 'named on the command line' as const };
-  if (branch !== undefined) return { head, why: 'a branch is agreed to every time', trusted, changes: trusted === undefined ? undefined : await changesBetween(await opened.repository(), trusted, head) };
-  if (trusted === head) return { head, by: 'recorded' as const };
+  if (isNamed(head, handling.trust)) return { by: 'named on the command line' as const };
+  if (branch !== undefined) return { why: 'a branch is agreed to every time', trusted, changes: trusted === undefined ? undefined : await changesBetween(await opened.repository(), trusted, head) };
+  if (trusted === head) return { by: 'recorded' as const };
   if (trusted !== undefined) {
     const changes = await changesBetween(await opened.repository(), trusted, head);
-    if (changes?.running.length === 0) return { head, by: 'nothing that runs has changed' as const };
-    return { head, why: changes === undefined ? 'its history was rewritten since it was trusted' : 'what it runs has changed since it was trusted', trusted, changes };
+    if (changes?.running.length === 0) return { by: 'nothing that runs has changed' as const };
+    return { why: changes === undefined ? 'its history was rewritten since it was trusted' : 'what it runs has changed since it was trusted', trusted, changes };
   }
-  if (known === undefined && configured[key]?.trusted === true) return { head, by: 'granted' as const };
-  return { head, why: known === undefined ? 'it is used for the first time' : `it came from ${known.url} when it was trusted` };
+  if (known === undefined && configured[key]?.trusted === true) return { by: 'granted' as const };
+  return { why: known === undefined ? 'it is used for the first time' : `it came from ${known.url} when it was trusted` };
 };
 
 const readCommit = async (key: string, opened: OpenedRole, commit: string, branch: string | undefined, trust: RoleFacts['trust'], notes: string[]): Promise<RoleFacts> => {
@@ -79,10 +81,20 @@ const WHY = { recorded: 'this commit was agreed to', 'named on the command line'
 const stillThere = async (opened: OpenedRole, trusted: string | undefined): Promise<string | undefined> =>
   trusted !== undefined && (await (await opened.repository()).has(trusted)) ? trusted : undefined;
 
+/** The commit that is meant: that of the jackin.lock, else the newest that was fetched. */
+const wantedCommit = async (opened: OpenedRole, { key, branch, handling }: GitAsk, paths: Paths): Promise<string> => {
+  const file = path.join(roleDir(paths, key), LOCK_FILE);
+  const pinned = branch === undefined && handling.pinned ? (await readLock(file))?.commit : undefined;
+  if (pinned === undefined || pinned === opened.head || (await (await opened.repository()).has(pinned))) return pinned ?? opened.head;
+  throw new JackinError('conflict', `role ${key} is pinned to ${pinned.slice(0, 12)}, which is not in what was fetched from ${opened.url}`, {
+    hint: `\`jackin role pin ${key} --remove\` takes the pin away (${file})`,
+  });
+};
+
 const obtainGitRole = async (opened: OpenedRole, ask: GitAsk, paths: Paths, { confirm, say }: RoleAsking, now: Date): Promise<ObtainedRole> => {
   const { key, branch } = ask;
-  const verdict = await judge(opened, ask, (await readTrust(paths)).get(key));
-  const { head } = verdict;
+  const head = await wantedCommit(opened, ask, paths);
+  const verdict = await judge(opened, head, ask, (await readTrust(paths)).get(key));
   const notes = ageNote(key, opened, now);
   const recordFor = (by: TrustRecord['by']) => (branch === undefined ? { trust: { key, record: { url: opened.url, commit: head, at: now.toISOString(), by } } } : {});
   if (verdict.by !== undefined) {
@@ -112,12 +124,28 @@ const assertNoSlip = async (key: string, configured: ConfiguredRoles, paths: Pat
   throw new JackinError('not-found', `there is no role "${key}"`, { hint: `${meant} If not, set its address as git in [roles."${key}"] of config.toml` });
 };
 
+/** A branch is tried out as it is. */
+const lockFacts = async (paths: Paths, { key, source }: RoleFacts): Promise<LockFacts | null> => {
+  if (source.kind === 'git' && source.branch !== null) return null;
+  const file = lockFileOf(paths, { key, source });
+  const lock = await readLock(file);
+  return lock === undefined ? null : { file, commit: lock.commit ?? null, content: lock.content, construct: lock.construct, agents: withoutUndefined(lock.agents) };
+};
+
+const withoutUndefined = <T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+
 /**
  * Finds a role and reads what it says of itself: built in, in a folder, or from git,
  * where it is cloned when it is not cached. Asks whether it is trusted where somebody
  * can be asked; otherwise the answer says that this is still needed.
  */
 export const obtainRole = async (selector: RoleSelector, handling: RoleHandling, configured: ConfiguredRoles, paths: Paths, asking: RoleAsking, deps: Deps): Promise<ObtainedRole> => {
+  const obtained = await findRole(selector, handling, configured, paths, asking, deps);
+  return { ...obtained, role: { ...obtained.role, lock: handling.pinned ? await lockFacts(paths, obtained.role) : null } };
+};
+
+const findRole = async (selector: RoleSelector, handling: RoleHandling, configured: ConfiguredRoles, paths: Paths, asking: RoleAsking, deps: Deps): Promise<ObtainedRole> => {
   if (selector.kind === 'folder') return { role: await readFolderRole(selector.path) };
   const { key, branch } = selector;
   const git = configured[key]?.git;

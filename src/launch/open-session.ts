@@ -5,7 +5,7 @@ import { copyAgentInto } from '../docker/copy-agent.ts';
 import type { Engine } from '../docker/engine.ts';
 import { terminalSize } from '../docker/terminal.ts';
 import { volumeMemory } from '../docker/volume-memory.ts';
-import { ensureAgentVolume } from '../docker/volumes.ts';
+import { ensureAgentVolume } from '../docker/agent-volumes.ts';
 import { type InstanceRecord, updateRecord } from '../instances/record.ts';
 import { asDiskError } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -35,7 +35,7 @@ const ensureAgentInside = async ({ engine, record }: Standing, { plan, paths }: 
   if (record.agents_inside?.[slug] !== undefined) return;
   const call = { signal: deps.signal, onLine: (message: string) => ui.report({ step: `agent ${slug}`, message }) };
   const shared = { image: record.image_tag, owner: currentOwner() };
-  const volume = await ensureAgentVolume(engine, { ...shared, cache: paths.cacheDir, env: deps.env, agent: slug, version: plan.agent.version ?? undefined }, call);
+  const volume = await ensureAgentVolume(engine, { ...shared, cache: paths.cacheDir, env: deps.env, agent: slug, version: plan.agent.version ?? undefined, expected: plan.agent.packages ?? undefined }, call);
   await copyAgentInto(engine, { ...shared, volume: volume.name, memory: volumeMemory(paths.cacheDir), container: record.container, agent: slug }, call);
   const inside = { ...record.agents_inside, [slug]: volume.version };
   await updateRecord(paths.dataDir, record.container, { agents_inside: inside }, deps.now()).catch(tellTrouble('the agent in the container cannot be recorded', ui));

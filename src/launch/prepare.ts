@@ -4,7 +4,9 @@ import type { Paths } from '../config/paths.ts';
 import { type Construct, ensureConstruct } from '../docker/construct.ts';
 import type { Engine, LongCall } from '../docker/engine.ts';
 import { ensureRoleImage, roleImageTag } from '../docker/role-image.ts';
-import { cachedAgentVolumes, ensureAgentVolume, ensureRuntimeVolume } from '../docker/volumes.ts';
+import { ensureRuntimeVolume } from '../docker/runtime-volume.ts';
+import { cachedAgentVolumes, ensureAgentVolume } from '../docker/agent-volumes.ts';
+import type { LockedPackage } from '../plan/facts.ts';
 import type { RoleHook } from '../plan/hooks.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import { currentOwner } from '../shared/owner.ts';
@@ -25,14 +27,17 @@ export interface Prepared {
 export interface Wanted {
   role: { key: string; content: string; path: string; hooks: readonly RoleHook[] };
   image: { construct: string; construct_is_override: boolean; role: string | null; dockerfile: string };
-  agent: { slug: AgentSlug; version: string | null };
+  agent: { slug: AgentSlug; version: string | null; packages: LockedPackage[] | null };
   others: { agent: AgentSlug; version: string | undefined }[];
+  /** Build the image although it is there. */
+  rebuild: boolean;
 }
 
 export const wantedBy = ({ role, image, agent, volumes }: LaunchPlan): Wanted => ({
+  rebuild: image.rebuild,
   role: { key: role.key, content: role.content, path: role.source.path, hooks: role.hooks },
   image,
-  agent: { slug: agent.slug as AgentSlug, version: agent.version },
+  agent: { slug: agent.slug as AgentSlug, version: agent.version, packages: agent.packages },
   others: volumes.flatMap(({ if_cached }) => (if_cached === null ? [] : [{ agent: if_cached.agent as AgentSlug, version: if_cached.version ?? undefined }])),
 });
 
@@ -65,9 +70,9 @@ export const prepareEngine = async (deps: Deps, paths: Paths, engine: Engine, wa
   const shared = { image, cache: paths.cacheDir, owner: currentOwner(), env };
   const runtime = await ensureRuntimeVolume(engine, { ...shared, capsuleDir: path.join(packageRoot, 'dist', 'capsule') }, call('runtime'));
   signal.throwIfAborted();
-  const { slug, version } = wanted.agent;
+  const { slug, version, packages } = wanted.agent;
   const [agent, otherAgents] = await Promise.all([
-    ensureAgentVolume(engine, { ...shared, agent: slug, version: version ?? undefined }, call(`agent ${slug}`)),
+    ensureAgentVolume(engine, { ...shared, agent: slug, version: version ?? undefined, expected: packages ?? undefined }, call(`agent ${slug}`)),
     cachedAgentVolumes(engine, wanted.others, shared),
   ]);
   signal.throwIfAborted();

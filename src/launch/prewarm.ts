@@ -27,8 +27,9 @@ export const prewarmRole = async (
   const wanted = {
     role: { key: role.key, content: role.contentHash, path: role.source.path, hooks: role.hooks },
     image: { construct, construct_is_override: constructIsOverride, role: tag, dockerfile: role.dockerfile },
-    agent: { slug, version: files.global?.value.agents?.[slug]?.version ?? null },
+    agent: { slug, version: files.global?.value.agents?.[slug]?.version ?? null, packages: null },
     others: [],
+    rebuild: false,
   };
   return { slug, prepared: await prepareEngine(deps, paths, engine, wanted, report) };
 };

@@ -1,12 +1,15 @@
-import { readdir } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
+import path from 'node:path';
 import { readConfigFiles } from '../config/files.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
 import type { RoleFreshness } from '../plan/request.ts';
 import { builtInRoles } from '../roles/find-role.ts';
+import { LOCK_FILE } from '../roles/hash-role.ts';
 import { readCache, type RoleCache, roleDir } from '../roles/role-cache.ts';
 import { openGitRole } from '../roles/git-role.ts';
 import { isSameSource, sourceOf } from '../roles/source.ts';
 import { readTrust, type TrustRecord, writeTrust } from '../roles/trust-store.ts';
+import { unlessMissing } from '../shared/atomic-files.ts';
 import { isErrno, JackinError } from '../shared/errors.ts';
 import type { Deps } from './deps.ts';
 import { type ConfiguredRoles, obtainRole, type RoleAsking, roleWorld } from './obtain-role.ts';
@@ -25,12 +28,17 @@ export interface ListedRole {
   /** Who says so: part of jackin, the record of what was agreed to, or a file of the configuration. */
   trusted_by: string | null;
   branches: string[];
+  /** Whether a jackin.lock says what a launch uses. */
+  pinned: boolean;
 }
 
 /** Names of the folders of the cache, as role keys. */
-const cachedRoles = async ({ rolesDir }: Paths): Promise<string[]> => {
+const cachedRoles = async (paths: Paths): Promise<string[]> => {
   try {
-    return (await readdir(rolesDir, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name.replace('.', '/'));
+    const names = (await readdir(paths.rolesDir, { withFileTypes: true })).filter((entry) => entry.isDirectory()).map(({ name }) => name.replace('.', '/'));
+    // A built-in role has a folder there when it is pinned.
+    const cached = await Promise.all(names.map(async (role) => ((await readCache(roleDir(paths, role))) === undefined ? [] : [role])));
+    return cached.flat();
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return [];
     throw error;
@@ -43,7 +51,7 @@ interface Known {
   trust: ReadonlyMap<string, TrustRecord>;
 }
 
-const listGitRole = (role: string, cache: RoleCache | undefined, { configured, configFile, trust }: Known): ListedRole => {
+const listGitRole = (role: string, cache: RoleCache | undefined, pinned: boolean, { configured, configFile, trust }: Known): ListedRole => {
   const { url } = sourceOf(role, configured[role]?.git ?? cache?.url);
   const known = trust.get(role);
   const record = known !== undefined && isSameSource(known.url, url) ? known : undefined;
@@ -58,8 +66,24 @@ const listGitRole = (role: string, cache: RoleCache | undefined, { configured, c
     trusted: record !== undefined || granted,
     trusted_by: record === undefined ? (granted ? (configFile ?? null) : null) : `${record.by}, ${record.at.slice(0, 10)}`,
     branches: Object.keys(cache?.branches ?? {}),
+    pinned,
   };
 };
+
+const isPinned = async (role: string, paths: Paths): Promise<boolean> => (await unlessMissing(lstat(path.join(roleDir(paths, role), LOCK_FILE)))) !== undefined;
+
+const listBuiltIn = async (role: string, paths: Paths): Promise<ListedRole> => ({
+  role,
+  source: 'built-in',
+  git: null,
+  commit: null,
+  newest: null,
+  fetched_at: null,
+  trusted: true,
+  trusted_by: 'part of jackin',
+  branches: [],
+  pinned: await isPinned(role, paths),
+});
 
 /** Every role that this machine knows of: built in, configured, cached or trusted. Asks no network. */
 export const listRoles = async (deps: Deps): Promise<ListedRole[]> => {
@@ -70,8 +94,8 @@ export const listRoles = async (deps: Deps): Promise<ListedRole[]> => {
   const others = new Set([...Object.keys(known.configured), ...(await cachedRoles(paths)), ...known.trust.keys()]);
   const git = [...others].filter((role) => !builtIn.includes(role)).sort();
   return [
-    ...builtIn.map((role): ListedRole => ({ role, source: 'built-in', git: null, commit: null, newest: null, fetched_at: null, trusted: true, trusted_by: 'part of jackin', branches: [] })),
-    ...(await Promise.all(git.map(async (role) => listGitRole(role, await readCache(roleDir(paths, role)), known)))),
+    ...(await Promise.all(builtIn.map((role) => listBuiltIn(role, paths)))),
+    ...(await Promise.all(git.map(async (role) => listGitRole(role, await readCache(roleDir(paths, role)), await isPinned(role, paths), known)))),
   ];
 };
 
@@ -81,8 +105,9 @@ export interface UpdatedRole {
   from: string | null;
   /** Commit in use now; null when none is trusted. */
   to: string | null;
-  /** Newest commit of the source, when it waits for the operator's word. */
+  /** Newest commit of the source, when it is not the one in use: it waits for the operator's word, or the role is pinned. */
   waiting: string | null;
+  pinned: boolean;
   why: string;
 }
 
@@ -101,14 +126,14 @@ export const updateRoles = async (named: string[], freshness: Extract<RoleFreshn
   const updated: UpdatedRole[] = [];
   for (const key of await rolesToUpdate(named, deps, paths)) {
     const before = (await readTrust(paths)).get(key)?.commit ?? null;
-    const { role, trust, opened } = await obtainRole({ kind: 'name', key }, { freshness, trust: undefined, refusalEnds: false }, configured, paths, asking, deps);
+    const { role, trust, opened } = await obtainRole({ kind: 'name', key }, { freshness, trust: undefined, refusalEnds: false, pinned: true }, configured, paths, asking, deps);
     if (trust !== undefined) await writeTrust(paths, trust.key, trust.record);
     if (role.source.kind !== 'git' || opened === undefined) continue;
     const to = role.trust.state === 'needed' ? null : role.source.commit;
     // What was trusted is no part of what is there now: it can never be used again.
     if (to === null && freshness === 'replace') await writeTrust(paths, key, undefined);
     await opened.tidy(to === null ? [] : [to]);
-    updated.push({ role: key, from: before, to, waiting: opened.head === to ? null : opened.head, why: role.trust.why });
+    updated.push({ role: key, from: before, to, waiting: opened.head === to ? null : opened.head, pinned: role.lock?.commit != null, why: role.trust.why });
   }
   return updated;
 };

@@ -10,6 +10,7 @@ import { loggedInAgents, planAuth, unusedKeyWarnings } from './auth.ts';
 import { commitWarnings, planCommits } from './commits.ts';
 import type { Facts } from './facts.ts';
 import { planGithub, unusedGithubWarnings } from './github.ts';
+import { assertLocked, lockDrift, pinnedPackages, pinnedVersion } from './lock.ts';
 import { judgeMounts } from './mount-policy.ts';
 import { containerName, networkName } from './names.ts';
 import { ID_PLACEHOLDER, type LaunchPlan, type PlannedAuth, type PlannedMount } from './plan.ts';
@@ -168,6 +169,7 @@ const planWarnings = (config: ResolvedConfig, facts: Facts, auth: PlannedAuth[],
   const launched = auth.find((entry) => entry.agent === agent.slug)!;
   return [
     ...facts.role.notes,
+    ...lockDrift(config, facts, agent.slug as AgentSlug).map((drift) => `not as in ${facts.role.lock?.file}: ${drift}`),
     ...launched.login === null ? [] : launched.login.skipped.map(({ path: file, why }) => `${file} is not handed over: ${why}`),
     ...(agent.model?.note == null ? [] : [agent.model.note]),
     ...unusedKeyWarnings(config),
@@ -178,8 +180,8 @@ const planWarnings = (config: ResolvedConfig, facts: Facts, auth: PlannedAuth[],
 };
 
 /** The other agents of the role come along where they cost nothing: then one of them can join the instance at once. */
-const planVolumes = (config: ResolvedConfig, agents: AgentSlug[], launched: LaunchPlan['agent']): LaunchPlan['volumes'] => {
-  const others = agents.filter((slug) => slug !== launched.slug).map((slug) => ({ slug, version: config.agentVersions[slug]?.value ?? null }));
+const planVolumes = (config: ResolvedConfig, facts: Facts, launched: LaunchPlan['agent']): LaunchPlan['volumes'] => {
+  const others = facts.role.agents.filter((slug) => slug !== launched.slug).map((slug) => ({ slug, version: pinnedVersion(config, facts, slug) }));
   const target = (slug: string): string => `/jackin/agents/${slug}`;
   return [
     { holds: 'Node and the capsule', target: RUNTIME_DIR, if_cached: null },
@@ -203,11 +205,12 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
   const { slug, decided_by } = chooseAgent(request.agent, config.workspace.defaultAgent, role, loggedInAgents(config, facts));
   const agentHomes = role.agents.flatMap((agent) => AGENTS[agent].homes.map((home) => `${CONTAINER_HOME}/${home}`));
   assertSupported(config);
+  if (request.locked) assertLocked(config, facts, slug);
   const { consents } = judgeMounts(config.mounts, facts, agentHomes, request.allowedMounts);
   assertWorkdirMounted(config.workspace.workdir, config.mounts, facts);
   const auth = planAuth(config, facts, slug, request);
   const model = planModel(facts, slug, auth.find((entry) => entry.agent === slug)!);
-  const agent = { slug, decided_by, version: config.agentVersions[slug]?.value ?? null, model };
+  const agent = { slug, decided_by, version: pinnedVersion(config, facts, slug), packages: pinnedPackages(config, facts, slug), model };
   const name = containerName(ID_PLACEHOLDER, config.workspace.name, role.key);
   const instanceDir = path.join(facts.paths.dataDir, name);
   return {
@@ -218,7 +221,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       file: config.workspace.file,
       workdir: config.workspace.workdir,
     },
-    role: { key: role.key, name: role.name, source: planSource(role.source), trust: role.trust, content: role.contentHash, agents: role.agents, hooks: role.hooks },
+    role: { key: role.key, name: role.name, source: planSource(role.source), trust: role.trust, content: role.contentHash, agents: role.agents, hooks: role.hooks, lock: role.lock?.file ?? null },
     agent,
     session: planSession(request, slug, auth.find((entry) => entry.agent === slug)!.mode, model?.passed, config.workspace.workdir),
     auth,
@@ -231,8 +234,9 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       construct_is_override: facts.image.constructIsOverride,
       role: facts.image.role,
       dockerfile: role.dockerfile,
+      rebuild: request.rebuild,
     },
-    volumes: planVolumes(config, role.agents, agent),
+    volumes: planVolumes(config, facts, agent),
     container: planContainer(request, config, facts, name),
     git_pull: config.workspace.gitPull.value ? config.mounts.filter(({ readonly }) => !readonly).map(({ source }) => source) : [],
     last_role: lastRole(config, facts),

@@ -54,8 +54,26 @@ export interface RoleFacts {
   env: EnvEntry[];
   /** What it runs before an agent starts, in this order. */
   hooks: RoleHook[];
+  /** What it was pinned to; null when it is not. */
+  lock: LockFacts | null;
   /** What a person should know about it. */
   notes: string[];
+}
+
+/** What a role's jackin.lock says. */
+export interface LockFacts {
+  file: string;
+  commit: string | null;
+  content: string;
+  construct: string;
+  agents: Partial<Record<AgentSlug, { version: string; packages: LockedPackage[] }>>;
+}
+
+/** A package of the npm registry, and the digest that it must have. */
+export interface LockedPackage {
+  name: string;
+  version: string;
+  integrity: string;
 }
 
 export type RoleSource =

@@ -138,6 +138,7 @@ const role = z
     hooks: z
       .array(z.strictObject({ name: z.enum(HOOK_NAMES).describe('When it runs.'), file: z.string().describe('Path below the role’s folder.') }))
       .describe('What the role runs in the container before an agent starts, in this order.'),
+    lock: z.string().nullable().describe('Its jackin.lock, where it is pinned.'),
   })
   .describe('The tool profile that the container is made of.');
 
@@ -146,6 +147,16 @@ const startedAgent = z
     slug: agent.describe('The agent that is started.'),
     decided_by: origin,
     version: z.string().nullable().describe('Pinned version; null: the newest that is cached, else the newest there is.'),
+    packages: z
+      .array(
+        z.strictObject({
+          name: z.string().describe('Package of the npm registry.'),
+          version: z.string().describe('Its version.'),
+          integrity: z.string().describe('Its digest.'),
+        }),
+      )
+      .nullable()
+      .describe('What it must be made of, by the role’s jackin.lock; null: nothing is pinned there.'),
     model: z
       .strictObject({
         requested: z.string().describe('Model that the role names.'),
@@ -223,6 +234,7 @@ export const PlanSchema = z
         construct_is_override: z.boolean().describe('Whether JACKIN_CONSTRUCT_IMAGE names it.'),
         role: z.string().nullable().describe('Tag of the role’s image; null when it depends on what an overriding construct is on the engine.'),
         dockerfile: z.string().describe('Dockerfile of the role.'),
+        rebuild: z.boolean().describe('Whether it is built although it is there.'),
       })
       .describe('The image that the container is made from.'),
     volumes: z

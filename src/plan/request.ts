@@ -39,10 +39,12 @@ export interface RoleHandling {
   trust: string | undefined;
   /** Whether a "no" to a role that is not trusted is the end of it. */
   refusalEnds: boolean;
+  /** Whether its jackin.lock has a say in which commit is used. */
+  pinned: boolean;
 }
 
 /** For a role that is used as it is here. */
-export const AS_CACHED: RoleHandling = { freshness: 'cached', trust: undefined, refusalEnds: true };
+export const AS_CACHED: RoleHandling = { freshness: 'cached', trust: undefined, refusalEnds: true, pinned: true };
 
 /** A saved workspace, an absolute directory, or wherever the operator stands: the workspace saved for it, else the directory itself. */
 export type Target = { kind: 'workspace'; name: string } | { kind: 'directory'; path: string } | { kind: 'current'; path: string };

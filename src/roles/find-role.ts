@@ -58,6 +58,7 @@ export const readRole = async ({ key, source, trust, content }: Found): Promise<
     models: manifest.models,
     env: manifest.env,
     hooks: manifest.hooks.map(({ name, file }) => ({ name, file })),
+    lock: null,
     notes: [],
   };
 };

@@ -3,6 +3,9 @@ import { lstat, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { JackinError } from '../shared/errors.ts';
 
+/** Stands beside the files of a pinned role, and says what they are: it is none of them. */
+export const LOCK_FILE = 'jackin.lock';
+
 const MAX_FILES = 2000;
 const MAX_BYTES = 64 * 1024 * 1024;
 
@@ -15,7 +18,7 @@ export const hashRole = async (root: string): Promise<string> => {
     const entries = await readdir(path.join(root, relative), { withFileTypes: true });
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const name = path.posix.join(relative, entry.name);
-      if (entry.name === '.git') continue;
+      if (entry.name === '.git' || name === LOCK_FILE) continue;
       if (entry.isSymbolicLink()) throw linkInRole(path.join(root, name));
       if (entry.isDirectory()) {
         await walk(name);

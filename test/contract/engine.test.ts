@@ -129,6 +129,20 @@ describe.each(engines)('$name', ({ open }) => {
     expect(await engine.removeVolume(name)).toBe('removed');
   });
 
+  test('tells which containers have a volume mounted, and how big it is', async () => {
+    const [used, alone] = [named('used'), named('alone')];
+    for (const name of [used, alone]) await engine.createVolume(name, scope.labels);
+    const mounts = [{ kind: 'volume', source: used, target: '/v', readonly: false } as const, { kind: 'bind', source: '/etc', target: '/b', readonly: true } as const];
+    const container = await engine.createContainer(spec('user', { mounts }));
+    await engine.putArchive(container, '/v', tarOf({ file: 'x'.repeat(5000) }));
+    const users = (await engine.listVolumeUsers()).filter(({ volumes }) => volumes.some((name) => name.startsWith(scope.id)));
+    expect(users).toMatchObject([{ container: { id: container, name: named('user'), running: false, labels: scope.labels }, volumes: [used] }]);
+    const sizes = await engine.volumeSizes({ signal: AbortSignal.timeout(20_000) });
+    expect([sizes.get(used), sizes.get(alone)]).toEqual([5000, 0]);
+    await engine.removeContainer(container);
+    for (const name of [used, alone]) await engine.removeVolume(name);
+  });
+
   test('creates, lists, connects and removes networks; tells an overlap from a name that is taken', async () => {
     const name = named('net');
     const subnet = pickSubnet(await engine.networkSubnets(), await hostSubnets(), Math.random);

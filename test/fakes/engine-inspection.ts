@@ -30,7 +30,7 @@ export interface Planted {
 
 interface State {
   images: Map<string, { id: string; labels: Labels }>;
-  volumes: Map<string, { labels: Labels }>;
+  volumes: Map<string, { labels: Labels; files: Map<string, FakeFile> }>;
   networks: Map<string, { labels: Labels; subnet: string }>;
   get: (key: string) => InspectedContainer;
   find: (key: string) => InspectedContainer | undefined;
@@ -112,6 +112,11 @@ export const fakeInspection = (state: State, planted: Planted): Inspection => {
       if (image === undefined) throw new JackinError('engine.failed', `saving image ${reference}: no such image`);
       const layers = await Promise.all((planted.layers.get(image) ?? []).map(async (files) => await bytesOf(tarWith(Object.entries(files)))));
       return tarWith([...layers.map((layer, index): [string, Buffer] => [`${'abc'[index % 3]!.repeat(64)}/layer.tar`, layer]), ['manifest.json', '[{}]']]);
+    },
+    volumeSizes: async (options) => {
+      fail('volumeSizes', options);
+      const sizeOf = (files: Map<string, FakeFile>): number => [...files.values()].reduce((sum, { content }) => sum + content.length, 0);
+      return new Map([...state.volumes].map(([name, { files }]) => [name, sizeOf(files)]));
     },
   };
 };

@@ -220,6 +220,11 @@ const fakeContainers = (state: State) => ({
   },
   listContainers: async (labels: Labels) =>
     state.containers.filter(({ info }) => hasLabels(info.labels, labels)).map(({ info }) => ({ ...info })),
+  listVolumeUsers: async () =>
+    state.containers.flatMap(({ info, spec }) => {
+      const volumes = spec.mounts.flatMap(({ kind, source }) => (kind === 'volume' ? [source] : []));
+      return volumes.length === 0 ? [] : [{ container: { ...info }, volumes }];
+    }),
   containerLogs: async (container: string, lines: number) => (state.find(container)?.log ?? []).slice(-lines).join('\n'),
 });
 

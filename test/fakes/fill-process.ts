@@ -1,5 +1,5 @@
 import { connectEngine } from '../../src/docker/docker-engine.ts';
-import { ensureAgentVolume } from '../../src/docker/volumes.ts';
+import { ensureAgentVolume } from '../../src/docker/agent-volumes.ts';
 import { currentOwner } from '../../src/shared/owner.ts';
 
 /** Run as a process of its own: fills Kimi's volume as a launch does, says what it does on stderr and the result on stdout. */

@@ -56,6 +56,15 @@ const sendBody = (request: IncomingMessage, response: ServerResponse, { body, no
   response.writeHead(part.length === 0 ? 416 : 206, { 'content-range': range, 'content-length': part.length }).end(part);
 };
 
+/** One request, to be answered wrongly: `body` is the tarball that is asked for, `time` the how many-th request for this path it is. */
+export interface Disturbed {
+  path: string;
+  time: number;
+  request: IncomingMessage;
+  response: ServerResponse;
+  body: Buffer | undefined;
+}
+
 export interface FakeNpmRegistry {
   /** Environment under which npm's libraries use this registry and nothing else. */
   env: Record<string, string>;
@@ -64,8 +73,11 @@ export interface FakeNpmRegistry {
   close: () => Promise<void>;
 }
 
-/** A registry on loopback with these packages, and nothing else. The last version of a name is its `latest`. */
-export const startNpmRegistry = async (packages: FakePackage[]): Promise<FakeNpmRegistry> => {
+/**
+ * A registry on loopback with these packages, and nothing else. The last version of a name is its `latest`.
+ * What `disturb` says yes to, it has answered itself.
+ */
+export const startNpmRegistry = async (packages: FakePackage[], disturb: (disturbed: Disturbed) => boolean = () => false): Promise<FakeNpmRegistry> => {
   const requests: string[] = [];
   const manifests = new Map<string, Map<string, Served>>();
   const server = createServer((request, response) => {
@@ -76,6 +88,8 @@ export const startNpmRegistry = async (packages: FakePackage[]): Promise<FakeNpm
     const file = /^-\/(.*)\.tgz$/.exec(rest ?? '')?.[1];
     const version = rest === 'latest' ? [...(versions?.keys() ?? [])].at(-1) : (file ?? rest);
     const found = versions?.get(version ?? '');
+    const time = requests.filter((one) => one === path).length;
+    if (disturb({ path, time, request, response, body: file === undefined ? undefined : found?.body })) return;
     const json = (value: unknown): void => void response.setHeader('content-type', 'application/json').end(JSON.stringify(value));
     if (versions !== undefined && rest === undefined) {
       json({ name, versions: Object.fromEntries([...versions].map(([key, { manifest }]) => [key, manifest])) });

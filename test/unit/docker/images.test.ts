@@ -64,7 +64,7 @@ describe('a build context', () => {
     await write('sub/tool', 'tool');
     await chmod(path.join(directory, 'sub/tool'), 0o700);
     await write('.git/config', 'x');
-    const files = await filesOfTar(await packContext(directory, { path: 'Dockerfile', text: 'something longer' }));
+    const files = await filesOfTar(await packContext(directory, { dockerfile: 'Dockerfile', text: 'something longer' }));
     expect([...files].map(([name, { content, mode }]) => [name, content.toString(), mode])).toEqual([
       ['Dockerfile', 'something longer', 0o644],
       ['sub/tool', 'tool', 0o755],
@@ -74,7 +74,7 @@ describe('a build context', () => {
   test('refuses links by name, also dangling ones and links to directories', async () => {
     await write('Dockerfile', '');
     await symlink('/etc', path.join(directory, 'etc'));
-    await expect(packContext(directory, { path: 'Dockerfile', text: '' })).rejects.toMatchObject({ code: 'build.failed', message: expect.stringMatching(/^etc in .* is a link/) });
+    await expect(packContext(directory, { dockerfile: 'Dockerfile', text: '' })).rejects.toMatchObject({ code: 'build.failed', message: expect.stringMatching(/^etc in .* is a link/) });
   });
 
   test('that is too big names its biggest files', async () => {
@@ -83,7 +83,7 @@ describe('a build context', () => {
       await file.truncate(size * 1024 * 1024);
       await file.close();
     }
-    await expect(packContext(directory, { path: 'Dockerfile', text: '' })).rejects.toThrow('331.0 MiB, more than 256.0 MiB. The biggest files: a (300.0 MiB), c (20.0 MiB), d (10.0 MiB).');
+    await expect(packContext(directory, { dockerfile: 'Dockerfile', text: '' })).rejects.toThrow('331.0 MiB, more than 256.0 MiB. The biggest files: a (300.0 MiB), c (20.0 MiB), d (10.0 MiB).');
   });
 });
 

@@ -16,6 +16,7 @@ const role = (changes: Partial<RoleFacts>): World['facts'] => ({
     hooks: [],
     trust: { state: 'built-in', why: 'part of jackin' },
     notes: [],
+    lock: null,
     ...changes,
   },
 });

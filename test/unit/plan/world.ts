@@ -78,6 +78,7 @@ export const planOf = (world: World = {}): LaunchPlan => {
       source: { kind: 'built-in', path: '/pkg/roles/agent-smith' },
       trust: { state: 'built-in', why: 'part of jackin' },
       notes: [],
+      lock: null,
       contentHash: 'c0ffee',
       dockerfile: 'Dockerfile',
       manifestFile: '/pkg/roles/agent-smith/jackin.role.toml',
