@@ -65,8 +65,9 @@ export const measure = async () => {
     await writeConfig(sandbox, `[kimi]\nsync_source_dir = "${loginDir}"\n\n[env]\nKIMI_DISABLE_TELEMETRY = "1"\n`);
     const options = { cwd: sandbox.dirs.project, env: sandbox.env };
     const prewarm = [sandbox.cli, 'prewarm', 'agent-smith', '--agent', 'kimi', '--format', 'json'];
-    const { image, volumes } = JSON.parse(runQuietly(process.execPath, prewarm, options)).data;
-    const mounted = [volumes.runtime.name, volumes.agents.kimi.name];
+    const { roles, volumes } = JSON.parse(runQuietly(process.execPath, prewarm, options)).data;
+    const [{ image, agents }] = roles;
+    const mounted = [volumes.runtime.name, agents.kimi.name];
 
     const counted = { ...options, env: { ...sandbox.env, npm_config_registry: registry.url, NPM_CONFIG_REGISTRY: registry.url } };
     const load = [sandbox.cli, 'load', 'agent-smith', sandbox.dirs.project, '--agent', 'kimi', '--detach', '--no-input'];

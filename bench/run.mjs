@@ -2,7 +2,7 @@
 // more about the machine than about the program. The two sides of a ratio are
 // run by turns, so that whatever else the machine does weighs on both.
 //
-//   npm run bench [-- start] [load] [config] [handoff] [auth] [sessions] [--check]
+//   npm run bench [-- start] [load] [prepare] [config] [handoff] [auth] [sessions] [--check]
 //
 // --check exits 1 when a budget is exceeded.
 import process from 'node:process';
@@ -11,6 +11,7 @@ import { ensureBuild, ensureDependencies } from '../scripts/lib/setup.mjs';
 const BENCHES = {
   start: () => import('./start.mjs'),
   load: () => import('./load.mjs'),
+  prepare: () => import('./prepare.mjs'),
   config: () => import('./config.mjs'),
   handoff: () => import('./handoff.mjs'),
   auth: () => import('./auth-status.mjs'),

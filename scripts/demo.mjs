@@ -94,8 +94,9 @@ const demo = async (/** @type {import('./lib/sandbox.mjs').Sandbox} */ sandbox) 
   const began = Date.now();
   say('prewarm', 'jackin prewarm agent-smith --agent kimi   (the first time builds and downloads: a minute or two)');
   const prewarmed = await jackin(sandbox, ['prewarm', 'agent-smith', '--agent', 'kimi', '--format', 'json']);
-  const { image, volumes } = JSON.parse(prewarmed).data;
-  say('ready', `Kimi ${volumes.agents.kimi.version} and image ${image.tag} after ${Math.round((Date.now() - began) / 1000)} s`);
+  const { roles, volumes } = JSON.parse(prewarmed).data;
+  const [{ image, agents }] = roles;
+  say('ready', `Kimi ${agents.kimi.version} and image ${image.tag} after ${Math.round((Date.now() - began) / 1000)} s`);
 
   await makeNetwork(sandbox);
   const made = { image: image.tag, runtimeVolume: volumes.runtime.name };

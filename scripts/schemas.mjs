@@ -13,7 +13,7 @@ const check = process.argv.includes('--check');
 const SOURCES = {
   config: ['src/config/schema.ts', 'ConfigSchema', 'jackin config.toml'],
   workspace: ['src/config/schema.ts', 'WorkspaceSchema', 'jackin workspaces/<name>.toml'],
-  role: ['src/roles/manifest.ts', 'ManifestSchema', 'jackin.role.toml'],
+  role: ['src/roles/manifest-schema.ts', 'ManifestSchema', 'jackin.role.toml'],
   plan: ['src/plan/plan.ts', 'PlanSchema', 'The plan that `jackin load --dry-run --format json` prints'],
 };
 

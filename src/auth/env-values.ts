@@ -42,6 +42,8 @@ const answerFor = ({ source }: EnvEntry, env: Env, references: ReadonlyMap<strin
       const text = env[source.name];
       return text === undefined ? { why: `$${source.name} is not set on the host` } : { text };
     }
+    case 'prompt':
+      return source.answer === undefined ? { why: 'nobody has answered what the role asks' } : { text: source.answer.reveal() };
     default:
       return source satisfies never;
   }

@@ -7,7 +7,8 @@ import { inspectInstance } from './inspect.ts';
 import { CLIPBOARD, type Context, formatOption, noInputOption, screenOf, STRIP } from './options.ts';
 import { captureOutput } from './capture-output.ts';
 import { say } from './output.ts';
-import { chooser, confirmer, progressPrinter, terminalOf } from './person.ts';
+import { asker, chooser, confirmer, terminalOf } from './person.ts';
+import { progressPrinter } from './progress.ts';
 import { exitCodeOf, printSession, sayAfterwards } from './session-end.ts';
 
 const conflict = (flags: string): JackinError => new JackinError('usage', `${flags} exclude each other`);
@@ -77,6 +78,7 @@ const run = async (selector: string | undefined, flags: Flags & { format: 'human
     say: (line: string) => say(deps, line),
     report: progress.report,
     confirm: flags.input ? confirmer(deps) : undefined,
+    ask: flags.input ? asker(deps) : undefined,
     promptOutput: captured?.stream ?? deps.stdout,
     ...(doing.kind === 'shell' && { promptInput: deps.stdin }),
     terminal: () => terminalOf(deps),

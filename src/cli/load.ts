@@ -12,8 +12,9 @@ import { JackinError } from '../shared/errors.ts';
 import { captureOutput } from './capture-output.ts';
 import { type Format, printResult, say } from './output.ts';
 import { CLIPBOARD, collect, type Context, formatOption, parseCommit, screenOf, STRIP } from './options.ts';
+import { parseEnv } from './env-option.ts';
 import { endData, exitCodeOf, sayAfterwards } from './session-end.ts';
-import { chooser, terminalOf } from './person.ts';
+import { asker, chooser, terminalOf } from './person.ts';
 import { roleAsking } from './role-asking.ts';
 
 const isPath = (text: string): boolean => /^[/.~]/.test(text);
@@ -120,6 +121,7 @@ const runLoad = async (request: LoadRequest, { dryRun, format, input, screen }: 
       say: (line) => say(deps, line),
       report,
       confirm,
+      ask: input ? asker(deps) : undefined,
       promptOutput: captured?.stream ?? deps.stdout,
       terminal: () => terminalOf(deps),
       screen,
@@ -142,6 +144,7 @@ export const loadCommand = (context: Context) =>
     .option('--prompt <text>', 'run one prompt, stream the answer, return the agent’s exit code')
     .option('--detach', 'start, print the instance id, return')
     .option('--mount <spec>', 'mount path, path:ro, src:dst or src:dst:ro (repeatable)', collect)
+    .option('--env <name=value>', 'set a variable: a literal, $NAME of the host, or an op:// reference; a name alone takes it from the host (repeatable)', collect)
     .option('--network <name>', 'join an existing network of the engine as well (repeatable)', collect)
     .option('--allow-mount <path>', 'agree to a mount that holds credentials or your home (repeatable)', collect)
     .option('--role-branch <branch>', 'load this branch of the role’s repository; asked about every time')
@@ -170,6 +173,7 @@ export const loadCommand = (context: Context) =>
         agentArguments: context.passedArguments,
         allowedMounts: (flags.allowMount ?? []).map((text) => hostPath(text, deps)),
         strictAuth: flags.strictAuth ?? false,
+        env: await parseEnv(flags.env ?? []),
       };
       context.exit(await runLoad(request, { dryRun: flags.dryRun ?? false, format: flags.format, input: flags.input, screen: screenOf(flags, deps) }, deps));
     });

@@ -1,7 +1,7 @@
 import type { Terminal } from '../docker/terminal.ts';
+import type { Ask } from '../launch/ask-env.ts';
 import type { Deps } from '../launch/deps.ts';
 import { JackinError } from '../shared/errors.ts';
-import type { ProgressEvent } from '../shared/progress.ts';
 import { printable } from './output.ts';
 
 /** The operator's terminal, for an attached session. */
@@ -57,29 +57,20 @@ export const chooser = (deps: Deps): ((question: string, options: string[]) => P
   };
 };
 
-const WIDTH = 100;
-
-/**
- * Prints progress on stderr: on a terminal one line that is written over, else a
- * line whenever the step or its message changes.
- */
-export const progressPrinter = (deps: Deps): { report: (event: ProgressEvent) => void; end: () => void } => {
-  const live = deps.stderr.isTTY === true;
-  let open = false;
-  let last = '';
-  const report = ({ step, message }: ProgressEvent): void => {
-    // Build output may hold control sequences; they have no business on the operator's screen.
-    const whole = `${step.padEnd(10)} ${message}`.replaceAll(/\p{Cc}+/gu, ' ').trimEnd();
-    const line = whole.slice(0, Math.min(WIDTH, (deps.stdout.columns ?? WIDTH) - 1));
-    if (line === last) return;
-    last = line;
-    if (live) deps.stderr.write(`\r\u001b[K${line}`);
-    else deps.stderr.write(`${line}\n`);
-    open = live;
+/** Asks what a role wants to know. Undefined when there is nobody to ask. */
+export const asker = (deps: Deps): Ask | undefined => {
+  if (!deps.stdin.isTTY || !deps.stderr.isTTY) return undefined;
+  const streams = { input: deps.stdin, output: deps.stderr, signal: deps.signal };
+  return async ({ text: question, proposed, options, skippable }) => {
+    const { isCancel, select, text } = await import('@clack/prompts');
+    const message = printable(question);
+    const initial = proposed === undefined ? {} : { initialValue: proposed };
+    const choices = [...(options ?? []).map((value) => ({ value, label: printable(value) })), ...(skippable ? [{ value: '', label: 'none of them' }] : [])];
+    const answer =
+      options === undefined
+        ? await text({ message: skippable ? `${message}; empty skips it` : message, ...initial, validate: (value) => (skippable || value || proposed === '' ? undefined : 'a value is needed'), ...streams })
+        : await select({ message, options: choices, ...initial, ...streams });
+    if (isCancel(answer)) throw new JackinError('interrupted', 'cancelled');
+    return answer ?? '';
   };
-  const end = (): void => {
-    if (open) deps.stderr.write('\r\u001b[K');
-    open = false;
-  };
-  return { report, end };
 };

@@ -1,8 +1,10 @@
 import { Command, CommanderError } from '@commander-js/extra-typings';
 import type { Deps } from '../launch/deps.ts';
 import { JackinError } from '../shared/errors.ts';
+import { agentsCommand } from './agents.ts';
 import { authCommand } from './auth.ts';
 import { configCommand } from './config.ts';
+import { constructCommand } from './construct.ts';
 import { cpCommand } from './cp.ts';
 import { ejectCommand, purgeCommand } from './eject.ts';
 import { hardlineCommand } from './hardline.ts';
@@ -21,6 +23,8 @@ export const buildProgram = (context: Context): Command => {
   const program = new Command('jackin')
     .description('Run an AI coding agent at full speed inside an isolated container, already logged in, with exactly the files it may see.')
     .version(deps.version)
+    // A command may have a --version of its own.
+    .enablePositionalOptions()
     .addHelpText(
       'after',
       `
@@ -43,7 +47,9 @@ The agent's own code is passed through for --prompt and attached sessions.`,
     ejectCommand(context),
     purgeCommand(context),
     prewarmCommand(context),
+    agentsCommand(context),
     roleCommand(context),
+    constructCommand(context),
     authCommand(context),
     verifyCommand(context),
     workspaceCommand(context),

@@ -1,7 +1,8 @@
 import type { Deps } from '../launch/deps.ts';
 import type { RoleAsking } from '../launch/obtain-role.ts';
 import { say } from './output.ts';
-import { confirmer, progressPrinter } from './person.ts';
+import { confirmer } from './person.ts';
+import { progressPrinter } from './progress.ts';
 
 /** How a person is asked about a role and told what takes long; a question never stands behind a line that is written over. */
 export const roleAsking = (deps: Deps, input: boolean): { asking: RoleAsking; end: () => void } => {

@@ -5,8 +5,9 @@ import { type Context, formatOption, noInputOption, parseRoleKey } from './optio
 import { type Format, printResult } from './output.ts';
 import { roleAsking } from './role-asking.ts';
 
-const sentence = ({ role, from, to, waiting, pinned, why }: UpdatedRole): string => {
+const sentence = ({ role, from, to, waiting, pinned, why, failed }: UpdatedRole): string => {
   const short = (commit: string): string => commit.slice(0, 12);
+  if (failed !== null) return `${role}: failed: ${failed}`;
   if (waiting !== null && pinned) return `${role}: ${short(waiting)} was fetched; ${to === null ? why : `${short(to)} is pinned and stays in use`}: \`jackin role pin ${role}\` pins the newest`;
   if (waiting !== null) {
     const stays = to === null ? 'nothing of it is used' : `${short(to)} stays in use`;
@@ -16,11 +17,12 @@ const sentence = ({ role, from, to, waiting, pinned, why }: UpdatedRole): string
   return from === null ? `${role}: ${short(to!)}` : `${role}: ${short(from)} → ${short(to!)} (${why})`;
 };
 
-const update = async (roles: string[], { replace, input, format }: { replace: boolean; input: boolean; format: Format }, deps: Deps): Promise<void> => {
+const update = async (roles: string[], { replace, input, format }: { replace: boolean; input: boolean; format: Format }, deps: Deps): Promise<number> => {
   const { updateRoles } = await import('../launch/roles.ts');
   const { asking, end } = roleAsking(deps, input);
   const updated = await updateRoles(roles, replace ? 'replace' : 'fetch', asking, deps).finally(end);
   printResult(deps, format, { roles: updated }, () => (updated.length === 0 ? 'no role is cached' : updated.map(sentence).join('\n')));
+  return updated.some(({ failed }) => failed !== null) ? 1 : 0;
 };
 
 export const roleUpdateCommand = (context: Context) =>
@@ -31,4 +33,4 @@ export const roleUpdateCommand = (context: Context) =>
     .option('--replace', 'forget what is cached and fetch it anew: for a source that moved, a history that was rewritten, or files that were changed')
     .addOption(noInputOption())
     .addOption(formatOption())
-    .action((roles, flags) => update(roles ?? [], { replace: flags.replace ?? false, input: flags.input, format: flags.format }, context.deps));
+    .action(async (roles, flags) => context.exit(await update(roles ?? [], { replace: flags.replace ?? false, input: flags.input, format: flags.format }, context.deps)));

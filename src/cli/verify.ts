@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import type { Verification } from '../launch/verify.ts';
 import { asksNothing, type Context, formatOption } from './options.ts';
 import { type Format, printResult, table } from './output.ts';
-import { progressPrinter } from './person.ts';
+import { progressPrinter } from './progress.ts';
 
 const RESULTS = { clean: 'nothing', found: 'FOUND', absent: '-', failed: 'NOT LOOKED AT' } as const;
 

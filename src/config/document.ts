@@ -94,26 +94,26 @@ const withoutValue = (line: string): string => (line.includes('=') ? line.replac
 
 const makeProblem = (
   file: string,
-  text: string,
+  lines: readonly string[],
   { line, column }: Position,
   message: string,
   mayHoldSecret: boolean,
 ): Problem => {
-  const lineText = (text.split('\n')[line - 1] ?? '').replace(/\r$/, '');
+  const lineText = (lines[line - 1] ?? '').replace(/\r$/, '');
   return { file, line, column, message, lineText: mayHoldSecret ? withoutValue(lineText) : lineText };
 };
 
 const syntaxProblem = (file: string, text: string, error: unknown): Problem => {
-  if (error instanceof TomlError) return makeProblem(file, text, error, `not valid TOML: ${firstLine(error.message)}`, true);
+  if (error instanceof TomlError) return makeProblem(file, text.split('\n'), error, `not valid TOML: ${firstLine(error.message)}`, true);
   // Nesting that exhausts the parser's stack.
-  if (error instanceof RangeError) return makeProblem(file, '', { line: 1, column: 1 }, 'nested too deeply to be read', true);
+  if (error instanceof RangeError) return makeProblem(file, [], { line: 1, column: 1 }, 'nested too deeply to be read', true);
   throw error;
 };
 
 /** Parses TOML text. What cannot be parsed is a {@link Problem}, never an exception. */
 export const parseDocument = (file: string, text: string): TomlDocument | Problem => {
   if (Buffer.byteLength(text) > MAX_TOML_BYTES) {
-    return makeProblem(file, '', { line: 1, column: 1 }, `larger than ${MAX_TOML_BYTES} bytes`, true);
+    return makeProblem(file, [], { line: 1, column: 1 }, `larger than ${MAX_TOML_BYTES} bytes`, true);
   }
   let value: Record<string, unknown>;
   try {
@@ -122,6 +122,7 @@ export const parseDocument = (file: string, text: string): TomlDocument | Proble
     return syntaxProblem(file, text, error);
   }
   let root: KeyNode | undefined;
+  let lines: string[] | undefined;
   const locate = (path: KeyPath): Position => {
     // Most documents are never asked for a place, and finding them takes longer than all the rest.
     root ??= indexOrTop(text);
@@ -138,7 +139,7 @@ export const parseDocument = (file: string, text: string): TomlDocument | Proble
     text,
     value,
     locate,
-    problem: (path, message, withValue = true) => makeProblem(file, text, locate(path), message, !withValue || path.includes('env')),
+    problem: (path, message, withValue = true) => makeProblem(file, (lines ??= text.split('\n')), locate(path), message, !withValue || path.includes('env')),
   };
 };
 

@@ -68,24 +68,26 @@ const rank = (version: string): number[] | undefined => {
   return major === undefined ? undefined : [Number(major), stage === undefined ? 2 : stage === 'beta' ? 1 : 0, Number(number)];
 };
 
-const isNewer = (version: number[]): boolean => {
-  const ours = rank(CONFIG_VERSION)!;
+const isNewer = (version: number[], newest: string): boolean => {
+  const ours = rank(newest)!;
   const at = ours.findIndex((part, index) => version[index] !== part);
   return at !== -1 && version[at]! > ours[at]!;
 };
 
-const versionOf = (document: TomlDocument): string | Problem => {
+/** The version of a document, {@link LEGACY} without one, or what is wrong with it. `known` are the versions of its kind, the newest last. */
+export const versionOf = (document: TomlDocument, known: readonly string[] = VERSIONS): string | Problem => {
   const { version } = document.value;
+  const newest = known.at(-1)!;
   if (version === undefined) return LEGACY;
-  if (typeof version === 'string' && VERSIONS.includes(version) && version !== LEGACY) return version;
+  if (typeof version === 'string' && known.includes(version) && version !== LEGACY) return version;
   const ranked = typeof version === 'string' ? rank(version) : undefined;
-  if (ranked === undefined) return document.problem(['version'], `version: expected a text such as "${CONFIG_VERSION}"`);
+  if (ranked === undefined) return document.problem(['version'], `version: expected a text such as "${newest}"`);
   const shown = JSON.stringify(version);
   return document.problem(
     ['version'],
-    isNewer(ranked)
-      ? `version: version ${shown} is not one that this jackin understands (the newest it knows is ${CONFIG_VERSION}): update jackin`
-      : `version: there is no way from version ${shown} to ${CONFIG_VERSION}`,
+    isNewer(ranked, newest)
+      ? `version: version ${shown} is not one that this jackin understands (the newest it knows is ${newest}): update jackin`
+      : `version: there is no way from version ${shown} to ${newest}`,
   );
 };
 

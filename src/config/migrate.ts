@@ -26,7 +26,7 @@ export interface MigratedText {
 const withBreak = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}${lineBreakOf(text)}`);
 
 /** The line of `version`, if it is another key that comes first, moved above all others. */
-const withVersionFirst = (text: string): string => {
+export const withVersionFirst = (text: string): string => {
   const tree = parseTree(text);
   const first = firstPairOf(tree);
   const version = tree.entries.find((entry) => entry.type === 'TOMLKeyValue' && namesOf(entry.key).join('.') === 'version');

@@ -17,7 +17,8 @@ const printable = (text: string): string =>
   // oxlint-disable-next-line no-control-regex
   text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd').replaceAll('\t', ' ');
 
-const renderProblem = ({ file, line, column, message, lineText }: Problem): string => {
+/** A problem for people: its place, what it is, and its line with a caret. */
+export const renderProblem = ({ file, line, column, message, lineText }: Problem): string => {
   const head = `${printable(file)}:${line}:${column}: ${printable(message)}`;
   if (lineText === '' || lineText.length > MAX_LINE_SHOWN) return head;
   return `${head}\n    ${printable(lineText)}\n    ${' '.repeat(Math.max(0, column - 1))}^`;

@@ -101,9 +101,11 @@ const agentBlocks = Object.fromEntries(AGENT_SLUGS.map((slug) => [slug, agentBlo
   ReturnType<typeof agentBlock>
 >;
 
+export const isVariableName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]{0,255}$/.test(name);
+
 /** Name of a variable that others than jackin may set. */
 export const envName = z.string().superRefine((name, context) => {
-  if (!/^[A-Za-z_][A-Za-z0-9_]{0,255}$/.test(name)) {
+  if (!isVariableName(name)) {
     context.addIssue({ code: 'custom', message: 'not a name for an environment variable' });
   } else if (isReservedEnv(name)) {
     context.addIssue({ code: 'custom', message: `${name} is reserved: jackin sets it itself` });

@@ -31,10 +31,18 @@ export interface Base {
   how: string;
 }
 
+interface Making {
+  env: Env;
+  /** Makes it anew, although it is there. */
+  fresh: boolean;
+}
+
 interface Way {
   name: string;
-  /** Undefined: this way is not open here. */
-  make: (engine: Engine, env: Env, call: LongCall) => Promise<Base | undefined>;
+  /** Whether this way is open here. */
+  isOpen: (engine: Engine, env: Env) => Promise<boolean>;
+  /** Undefined: it is not. */
+  make: (engine: Engine, making: Making, call: LongCall) => Promise<Base | undefined>;
 }
 
 /** Where a program is, on PATH or where system programs are that not everybody has on it. */
@@ -128,6 +136,7 @@ const importOutput = async (engine: Engine, reference: string, program: Program,
 
 const localImage: Way = {
   name: `local image ${OFFICIAL.join(' or ')}`,
+  isOpen: async (engine) => (await localImage.make(engine, { env: {}, fresh: false }, {})) !== undefined,
   make: async (engine) => {
     for (const reference of OFFICIAL) {
       if ((await engine.imageId(reference)) !== undefined) return { reference, how: `on ${reference}` };
@@ -142,10 +151,11 @@ const bootstrapped = (
   produce: (engine: Engine, reference: string, file: string, env: Env, call: LongCall) => Promise<void>,
 ): Way => ({
   name,
-  make: async (engine, env, call) => {
+  isOpen: async (_engine, env) => (name === 'mmdebstrap' || process.getuid?.() === 0) && (await findProgram(name, env)) !== undefined,
+  make: async (engine, { env, fresh }, call) => {
     const reference = `jackin-local/debian:${SUITE}-${keyOf(name, ...args)}`;
     const base = { reference, how: `on Debian packages (${name})` };
-    if ((await engine.imageId(reference)) !== undefined) return base;
+    if (!fresh && (await engine.imageId(reference)) !== undefined) return base;
     const file = await findProgram(name, env);
     if (file === undefined) return undefined;
     call.onLine?.(`making a Debian ${SUITE} base with ${name}`);
@@ -184,7 +194,8 @@ const debootstrap = bootstrapped('debootstrap', DEBOOTSTRAP_ARGS, async (engine,
 
 const pulled: Way = {
   name: `pulling ${OFFICIAL[0]}`,
-  make: async (engine, _env, call) => {
+  isOpen: async () => true,
+  make: async (engine, _making, call) => {
     const [reference = ''] = OFFICIAL;
     await engine.pullImage(reference, call);
     return { reference, how: `on ${reference} (pulled)` };
@@ -197,12 +208,20 @@ const lastLine = (error: unknown): string => {
   return text.trim().split('\n').at(-1) ?? '';
 };
 
+const WAYS = [localImage, mmdebstrap, debootstrap, pulled];
+
+/** Name of the way that `debianBase` would try first; makes nothing. */
+export const firstWay = async (engine: Engine, env: Env): Promise<string> => {
+  for (const way of WAYS) if (await way.isOpen(engine, env)) return way.name;
+  return pulled.name;
+};
+
 /** A Debian image to build the construct on, by the first way that is open on this machine. */
-export const debianBase = async (engine: Engine, env: Env, call: LongCall): Promise<Base> => {
+export const debianBase = async (engine: Engine, making: Making, call: LongCall): Promise<Base> => {
   const reasons: string[] = [];
-  for (const way of [localImage, mmdebstrap, debootstrap, pulled]) {
+  for (const way of WAYS) {
     try {
-      const base = await way.make(engine, env, call);
+      const base = await way.make(engine, making, call);
       if (base !== undefined) return base;
       reasons.push(`  ${way.name}: not here`);
     } catch (error) {

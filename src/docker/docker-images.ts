@@ -16,6 +16,16 @@ interface ProgressLine {
   errorDetail?: { message?: string };
 }
 
+/** An engine that ends in the middle of its answer leaves half a line. */
+const parseEvent = (json: string): ProgressLine => {
+  try {
+    return JSON.parse(json) as ProgressLine;
+  } catch (error) {
+    if (!json.startsWith('{')) throw error;
+    throw Object.assign(new Error('its answer stops in the middle', { cause: error }), { code: 'ECONNRESET' });
+  }
+};
+
 /** The client's own follower reports no error for a build that failed: failure is only an event among the others. */
 const follow = async (body: NodeJS.ReadableStream, { onLine }: LongCall): Promise<void> => {
   let pending = '';
@@ -26,7 +36,7 @@ const follow = async (body: NodeJS.ReadableStream, { onLine }: LongCall): Promis
   };
   const take = (json: string): void => {
     if (json.trim() === '') return;
-    const event = JSON.parse(json) as ProgressLine;
+    const event = parseEvent(json);
     const failure = event.errorDetail?.message ?? event.error;
     if (failure !== undefined) throw new Error(failure);
     if (event.stream !== undefined) {
@@ -102,6 +112,7 @@ export const imageCalls = (docker: Docker): ImageCalls => ({
       dockerfile: spec.dockerfile,
       labels: { ...spec.labels },
       buildargs: { ...spec.buildArgs },
+      nocache: spec.noCache ?? false,
       // The builder that streams its output as text, and that needs no session of its own.
       version: '1' as const,
       // Without both, a failed or interrupted step leaves its container behind.

@@ -1,110 +1,77 @@
 import { JackinError } from '../shared/errors.ts';
-
-export interface Instruction {
-  /** First and last line, from 1. */
-  line: number;
-  end: number;
-  /** In upper case. */
-  keyword: string;
-  /** What follows the keyword, continuation lines joined by a blank. */
-  rest: string;
-}
+import { directivesOf, escapeOf, type Instruction, parseDockerfile } from './dockerfile-parse.ts';
+import { assertAllowed, floatingIn } from './dockerfile-rules.ts';
 
 /** The placeholder that role Dockerfiles build on. */
 const PLACEHOLDER = /^projectjackin\/construct:[\w][\w.-]{0,127}(@sha256:[0-9a-f]{64})?$/;
 
-const escapeCharacter = (lines: readonly string[]): string => {
-  for (const line of lines) {
-    const directive = /^\s*#\s*([a-z]+)\s*=\s*(\S+)\s*$/i.exec(line);
-    if (directive === null) return '\\';
-    if (directive[1]?.toLowerCase() === 'escape') return directive[2] ?? '\\';
-  }
-  return '\\';
-};
-
-const isComment = (line: string): boolean => /^\s*#/.test(line);
-
-/** The instructions of a Dockerfile with their places. `name` is for messages. */
-export const parseDockerfile = (text: string, name: string): Instruction[] => {
-  const lines = text.split(/\r?\n/);
-  const escape = escapeCharacter(lines);
-  const found: Instruction[] = [];
-  let open: { line: number; text: string } | undefined;
-  lines.forEach((raw, index) => {
-    if (isComment(raw) || raw.trim() === '') return;
-    const trimmed = raw.trimEnd();
-    const continues = trimmed.endsWith(escape);
-    const piece = (continues ? trimmed.slice(0, -1) : trimmed).trim();
-    const whole = open === undefined ? { line: index + 1, text: piece } : { line: open.line, text: `${open.text} ${piece}` };
-    open = continues ? whole : undefined;
-    if (continues) return;
-    const [, keyword = '', rest = ''] = /^(\S+)\s*(.*)$/.exec(whole.text.trim()) ?? [];
-    found.push({ line: whole.line, end: index + 1, keyword: keyword.toUpperCase(), rest });
-  });
-  if (open !== undefined) {
-    // What jackin appends would become a part of it.
-    throw new JackinError('build.failed', `${name}:${open.line}: this instruction does not end: its last line asks for another`);
-  }
-  return found;
-};
+const HINT = (name: string): string => `write "FROM projectjackin/construct:trixie" in ${name}`;
 
 const expand = (text: string, values: ReadonlyMap<string, string>): string =>
-  text.replace(/\$(?:\{(\w+)\}|(\w+))/g, (whole, braced?: string, bare?: string) => values.get(braced ?? bare ?? '') ?? whole);
+  text.replace(/\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))/g, (whole, braced?: string, otherwise?: string, bare?: string) => values.get(braced ?? bare ?? '') ?? otherwise ?? whole);
 
-const argument = (rest: string): [string, string] | undefined => {
-  const [, key, value] = /^(\w+)=(.*)$/.exec(rest) ?? [];
-  return key === undefined || value === undefined ? undefined : [key, value.replace(/^(["'])(.*)\1$/, '$2')];
+/** `A=1 B="2"` */
+const assignments = (rest: string): [string, string][] =>
+  [...rest.matchAll(/(\w+)=("[^"]*"|'[^']*'|\S*)/g)].map(([, key = '', value = '']) => [key, value.replace(/^(["'])(.*)\1$/, '$2')]);
+
+/**
+ * A `# syntax=` would have BuildKit fetch a program from a registry and build with
+ * that. Once a comment stands there no directive is read, so the escape character moves up.
+ */
+const withoutSyntax = (text: string): string[] => {
+  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/);
+  const directives = directivesOf(text);
+  if (!directives.some(({ name }) => name === 'syntax')) return lines;
+  const escape = `# escape=${escapeOf(directives)}`;
+  directives.forEach(({ line }, index) => (lines[line - 1] = index === 0 ? escape : '#'));
+  return lines;
 };
 
-const OUR_PLACES = ['/jackin', '/home/agent'];
-
-/** A volume there would swallow what jackin writes at build time, and what it mounts. */
-const assertNotOurs = ({ line, rest }: Instruction, name: string): void => {
-  for (const place of rest.match(/\/[^\s"',\]]*/g) ?? []) {
-    const volume = place.replace(/\/+$/, '');
-    const ours = OUR_PLACES.find((own) => volume === own || volume.startsWith(`${own}/`) || own.startsWith(`${volume}/`));
-    if (ours === undefined) continue;
-    throw new JackinError('build.failed', `${name}:${line}: VOLUME ${place}: jackin itself mounts at ${ours}`, {
-      hint: 'leave this volume out: the homes of the agents are durable without it',
-    });
+const assertBase = (image: string, isLast: boolean, stages: ReadonlySet<string>, place: string, name: string): void => {
+  const isConstruct = /^projectjackin\/construct(?=[:@]|$)/.test(image);
+  const floating = floatingIn(image);
+  if (isConstruct && floating !== undefined) throw new JackinError('build.failed', `${place}: FROM ${image}: ${floating}`, { hint: HINT(name) });
+  if (PLACEHOLDER.test(image)) return;
+  if (isLast) {
+    const message = `${place}: the final FROM is ${image === '' ? 'empty' : image}; a role builds on projectjackin/construct:<tag>`;
+    throw new JackinError('build.failed', message, { hint: HINT(name) });
   }
+  if (image === '' || image.includes('$') || image === 'scratch' || stages.has(image.toLowerCase()) || floating === undefined) return;
+  throw new JackinError('build.failed', `${place}: FROM ${image}: ${floating}`, { hint: 'name a version, as in golang:1.24, or a digest' });
 };
 
 /**
  * A role's Dockerfile with the construct's placeholder replaced by the image that
- * stands for it, line for line. Throws `build.failed` with file and line when the
- * final stage builds on anything else.
+ * stands for it, line for line. Throws `build.failed` with file, line and what to do
+ * for everything that a role's Dockerfile may not hold (docs/building.md).
  */
 export const substituteConstruct = (text: string, name: string, reference: string): string => {
-  const lines = text.split(/\r?\n/);
-  const globals = new Map<string, string>();
+  const lines = withoutSyntax(text);
+  const values = new Map<string, string>();
+  const names = new Set<string>();
   const instructions = parseDockerfile(text, name);
-  const stages = instructions.filter(({ keyword }) => keyword === 'FROM');
-  const last = stages.at(-1);
-  if (last === undefined) throw new JackinError('build.failed', `${name}: there is no FROM instruction`);
+  const last = instructions.findLast(({ keyword }) => keyword === 'FROM');
+  if (last === undefined) throw new JackinError('build.failed', `${name}: there is no FROM instruction`, { hint: HINT(name) });
 
+  const replace = ({ line, end }: Instruction, from: string): void => {
+    // Blank lines keep the numbers of all other lines.
+    lines.splice(line - 1, end - line + 1, from, ...Array.from({ length: end - line }, () => ''));
+  };
   for (const instruction of instructions) {
-    if (instruction.keyword === 'VOLUME') assertNotOurs(instruction, name);
-    if (instruction.keyword === 'ARG' && instruction.line < (stages[0]?.line ?? 0)) {
-      const found = argument(instruction.rest);
-      if (found !== undefined) globals.set(found[0], found[1]);
+    const { keyword, line } = instruction;
+    const rest = keyword === 'ADD' || keyword === 'FROM' ? expand(instruction.rest, values) : instruction.rest;
+    assertAllowed({ ...instruction, rest }, name, names);
+    if (keyword === 'ARG') for (const [key, value] of assignments(rest)) values.set(key, value);
+    if (keyword !== 'FROM') continue;
+    const place = `${name}:${line}`;
+    const words = rest.split(/\s+/);
+    const [image = '', as, stage] = words;
+    if (image.startsWith('--')) {
+      throw new JackinError('build.failed', `${place}: FROM ${image}: a role is built for the engine's own platform`, { hint: 'leave the flag out' });
     }
-    if (instruction.keyword !== 'FROM') continue;
-    const place = `${name}:${instruction.line}`;
-    const words = instruction.rest.split(/\s+/);
-    if (words[0]?.startsWith('--')) {
-      throw new JackinError('build.failed', `${place}: FROM ${words[0]}: a role is built for the engine's own platform; leave the flag out`);
-    }
-    const image = expand(words[0] ?? '', globals);
-    if (PLACEHOLDER.test(image)) {
-      const replaced = [`FROM ${[reference, ...words.slice(1)].join(' ')}`];
-      // Blank lines keep the numbers of all other lines.
-      while (replaced.length < instruction.end - instruction.line + 1) replaced.push('');
-      lines.splice(instruction.line - 1, replaced.length, ...replaced);
-    } else if (instruction === last) {
-      const message = `${place}: the final FROM is ${image === '' ? 'empty' : image}; a role builds on projectjackin/construct:<tag>`;
-      throw new JackinError('build.failed', message, { hint: `write "FROM projectjackin/construct:trixie" in ${name}` });
-    }
+    assertBase(image, instruction === last, names, place, name);
+    if (PLACEHOLDER.test(image)) replace(instruction, `FROM ${[reference, ...words.slice(1)].join(' ')}`);
+    if (as?.toUpperCase() === 'AS' && stage !== undefined) names.add(stage.toLowerCase());
   }
   return lines.join('\n');
 };

@@ -95,10 +95,15 @@ export interface ByteCount {
   total?: number;
 }
 
+/** How far a call is: bytes, or the step of a build. The lines that follow without a step are what that step prints. */
+export interface LineProgress extends Partial<ByteCount> {
+  stage?: { number: number; count: number };
+}
+
 /** Reports what a long call does, and can be told to stop. */
 export interface LongCall {
-  /** The same line may come again with other `bytes`. */
-  onLine?: (line: string, bytes?: ByteCount) => void;
+  /** The same line may come again with other counts. */
+  onLine?: (line: string, progress?: LineProgress) => void;
   signal?: AbortSignal;
 }
 
@@ -110,6 +115,8 @@ export interface BuildSpec {
   tag: string;
   labels: Labels;
   buildArgs?: Record<string, string>;
+  /** Runs every step, also those that the engine remembers. */
+  noCache?: boolean;
 }
 
 export interface VolumeInfo {

@@ -18,8 +18,8 @@ const OWNER_LABEL = 'jackin.owner';
 
 export interface VolumeCheck {
   volume: string;
-  /** Any local image: its containers are created, never started. */
-  image: string;
+  /** Any local image: its containers are created, never started. Waited for only where there is something to look into. */
+  image: string | Promise<string>;
   owner: Owner;
   memory: VolumeMemory;
 }
@@ -30,10 +30,10 @@ export interface FillRequest extends VolumeCheck {
   write: (volume: VolumeWriter, call: LongCall) => Promise<unknown>;
 }
 
-const neverStarted = (name: string, request: VolumeCheck, mounts: ContainerSpec['mounts']): ContainerSpec => ({
+const neverStarted = async (name: string, request: VolumeCheck, mounts: ContainerSpec['mounts']): Promise<ContainerSpec> => ({
   name,
   hostname: 'fill',
-  image: request.image,
+  image: await request.image,
   argv: ['/nothing'],
   user: '65534:65534',
   workdir: '/',
@@ -73,7 +73,7 @@ const acquire = async (engine: Engine, name: string, request: VolumeCheck, call:
   for (;;) {
     if (call.signal?.aborted) throw interrupted(request);
     try {
-      return await engine.createContainer(neverStarted(name, request, []));
+      return await engine.createContainer(await neverStarted(name, request, []));
     } catch (error) {
       if (!isConflict(error)) throw error;
     }
@@ -123,7 +123,7 @@ export const mounted = async <T>(engine: Engine, request: VolumeCheck, run: (han
   const name = `${lockName(request)}-hand`;
   const mount = { kind: 'volume', source: request.volume, target: INSIDE, readonly: false } as const;
   await engine.removeContainer(name);
-  const hand = await engine.createContainer(neverStarted(name, request, [mount]));
+  const hand = await engine.createContainer(await neverStarted(name, request, [mount]));
   try {
     return await run(hand);
   } finally {

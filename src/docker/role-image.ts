@@ -4,11 +4,15 @@ import { AGENTS } from '../agents/agents.ts';
 import type { RoleHook } from '../plan/hooks.ts';
 import { isErrno, JackinError } from '../shared/errors.ts';
 import { packContext } from './build-context.ts';
-import { buildWithTail } from './build.ts';
+import { buildWithTail, type NamedStep } from './build.ts';
 import { keyOf } from './content-key.ts';
-import { parseDockerfile, substituteConstruct } from './dockerfile.ts';
+import { type Instruction, parseDockerfile } from './dockerfile-parse.ts';
+import { needsBuildKit } from './dockerfile-rules.ts';
+import { substituteConstruct } from './dockerfile.ts';
 import type { Engine, Labels, LongCall } from './engine.ts';
 import { MANAGED } from './labels.ts';
+import { once } from './once.ts';
+import { obtainPublished, type PublishedImage } from './published-image.ts';
 
 const HANDOFFS = Object.values(AGENTS).flatMap((agent) => agent.handoffs);
 /** Directories of the home that are mounted: those of the agents, and gh's. */
@@ -87,13 +91,23 @@ const compacted = (roleKey: string): string =>
     .replace(/[^a-z0-9]/g, '')
     .slice(0, 40) || 'role';
 
+interface RoleImageKey {
+  key: string;
+  /** A commit, or the digest of its files. */
+  content: string;
+  dockerfile: string;
+  hooks: readonly RoleHook[];
+  constructKey: string;
+  published?: PublishedImage | undefined;
+}
+
 /**
- * Tag of the image of a role: a function of the role's content (a commit or a
- * `directoryKey`), its Dockerfile's path, its hooks, the construct's key and the
- * layer that jackin adds, and of nothing else.
+ * Tag of the image of a role: a function of the role's content, its Dockerfile's path,
+ * its hooks, the construct's key, the digest of its published image and the layer that
+ * jackin adds, and of nothing else.
  */
-export const roleImageTag = (role: { key: string; content: string; dockerfile: string; hooks: readonly RoleHook[]; constructKey: string }): string =>
-  `jackin-local/role-${compacted(role.key)}:${keyOf(role.content, role.dockerfile, role.constructKey, thinLayer(role.hooks))}`;
+export const roleImageTag = ({ key, content, dockerfile, hooks, constructKey, published }: RoleImageKey): string =>
+  `jackin-local/role-${compacted(key)}:${keyOf(content, dockerfile, constructKey, thinLayer(hooks), ...(published === undefined ? [] : [published.digest]))}`;
 
 export interface RoleImageSpec {
   /** Root of the role's checkout: the build context. */
@@ -105,6 +119,12 @@ export interface RoleImageSpec {
   constructReference: string;
   tag: string;
   labels: Labels;
+  /** Taken in place of what the Dockerfile would make. */
+  published?: PublishedImage | undefined;
+  /** Builds although the image is there, every step anew. */
+  rebuild?: boolean;
+  /** Folder for locks: of several launches that need the image, one builds it. */
+  locks?: string;
 }
 
 const readDockerfile = async (spec: RoleImageSpec): Promise<string> => {
@@ -116,26 +136,63 @@ const readDockerfile = async (spec: RoleImageSpec): Promise<string> => {
   }
 };
 
+/** What is built before jackin's own layer: the role's Dockerfile, or one line for its published image. */
+const roleText = async (engine: Engine, spec: RoleImageSpec, call: LongCall): Promise<{ text: string; instructions: Instruction[] }> => {
+  const published = spec.published === undefined ? undefined : await obtainPublished(engine, spec.published, call);
+  if (published !== undefined) return { text: `FROM ${published}\n`, instructions: [] };
+  const role = await readDockerfile(spec);
+  const text = substituteConstruct(role, spec.dockerfile, spec.constructReference);
+  const instructions = parseDockerfile(role, spec.dockerfile);
+  const modern = needsBuildKit(instructions);
+  if (modern !== undefined) {
+    const message = `${spec.dockerfile}:${modern.line}: ${modern.what} needs BuildKit, and jackin builds with the engine's classic builder`;
+    throw new JackinError('build.failed', message, { hint: 'write it without: a cache mount as a plain RUN, a text as a file that is copied' });
+  }
+  return { text, instructions };
+};
+
+const OWN_LAYER: NamedStep = { place: 'the layer that jackin adds', text: 'preparing the homes of the agents' };
+
+const build = async (engine: Engine, spec: RoleImageSpec, call: LongCall): Promise<string> => {
+  const { text, instructions } = await roleText(engine, spec, call);
+  const context = await packContext(spec.roleDir, {
+    dockerfile: spec.dockerfile,
+    text: text + thinLayer(spec.hooks),
+    always: spec.hooks.map(({ file }) => file),
+  });
+  const name = (step: number, instructionText: string): NamedStep => {
+    const instruction = instructions[step - 1];
+    if (instruction !== undefined) return { place: `${spec.dockerfile}:${instruction.line}` };
+    return instructionText.startsWith('FROM ') ? { place: 'the published image' } : OWN_LAYER;
+  };
+  const request = {
+    context,
+    dockerfile: path.posix.normalize(spec.dockerfile),
+    tag: spec.tag,
+    labels: { ...MANAGED, ...spec.labels },
+    ...(spec.rebuild ? { noCache: true } : {}),
+  };
+  await buildWithTail(engine, request, call, name);
+  const id = await engine.imageId(spec.tag);
+  if (id === undefined) throw new JackinError('build.failed', `building ${spec.tag}: the image is gone again`);
+  return id;
+};
+
 /**
- * Builds the image of a role unless the engine has it under its tag. Throws
- * `build.failed` with the place in the Dockerfile and the end of the build's output.
+ * Builds the image of a role unless the engine has it under its tag. A rebuild takes
+ * the tag over and removes what it stood for, unless a container still uses that.
+ * Throws `build.failed` with the place in the Dockerfile and the end of the output.
  */
 export const ensureRoleImage = async (engine: Engine, spec: RoleImageSpec, call: LongCall): Promise<{ id: string; built: boolean }> => {
   const present = await engine.imageId(spec.tag);
-  if (present !== undefined) return { id: present, built: false };
+  if (present !== undefined && !spec.rebuild) return { id: present, built: false };
 
-  const role = await readDockerfile(spec);
-  const text = substituteConstruct(role, spec.dockerfile, spec.constructReference) + thinLayer(spec.hooks);
-  const context = await packContext(spec.roleDir, { path: spec.dockerfile, text });
-  const instructions = parseDockerfile(role, spec.dockerfile);
-  const locate = (step: number): string => {
-    const instruction = instructions[step - 1];
-    return instruction === undefined ? 'the layer that jackin adds' : `${spec.dockerfile}:${instruction.line}`;
-  };
-  const labels = { ...MANAGED, ...spec.labels };
-  await buildWithTail(engine, { context, dockerfile: spec.dockerfile, tag: spec.tag, labels }, call, locate);
-
-  const id = await engine.imageId(spec.tag);
-  if (id === undefined) throw new JackinError('build.failed', `building ${spec.tag}: the image is gone again`);
-  return { id, built: true };
+  return await once(spec.locks, spec.tag, call, async () => {
+    const before = await engine.imageId(spec.tag);
+    if (before !== undefined && before !== present) return { id: before, built: false };
+    const id = await build(engine, spec, call);
+    // An engine refuses while a container uses it, and then it stays.
+    if (before !== undefined && before !== id) await engine.removeImage(before).catch(() => undefined);
+    return { id, built: true };
+  });
 };

@@ -16,8 +16,8 @@ const NODE_MAJOR = '24';
 const LAYOUT = '1';
 
 export interface VolumeOptions extends RegistryOptions {
-  /** Any local image to create containers from; they are never started. */
-  image: string;
+  /** Any local image to create containers from; they are never started. A volume that is known to be complete does not wait for it. */
+  image: string | Promise<string>;
   /** Directory of the host for what may be lost. */
   cache: string;
   /** This process: others wait for it, or take over when it is gone. */

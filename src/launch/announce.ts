@@ -94,12 +94,12 @@ export const announcement = (plan: LaunchPlan): string[] => {
 };
 
 /** How many variables there are, by where their values come from; undefined when there are none. */
-export const envSummary = (kinds: readonly ('literal' | 'host' | 'op')[], what: string): string | undefined => {
+export const envSummary = (kinds: readonly ('literal' | 'host' | 'op' | 'prompt')[], what: string): string | undefined => {
   const count = (kind: string, name: string): string[] => {
     const found = kinds.filter((one) => one === kind).length;
     return found === 0 ? [] : [`${found} ${name}`];
   };
-  const counts = [...count('op', 'op://'), ...count('host', 'host ref'), ...count('literal', 'literal')];
+  const counts = [...count('op', 'op://'), ...count('host', 'host ref'), ...count('literal', 'literal'), ...count('prompt', 'of the role’s questions')];
   return kinds.length === 0 ? undefined : `env        ${kinds.length} ${what} (${counts.join(', ')})`;
 };
 

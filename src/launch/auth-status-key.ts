@@ -58,6 +58,8 @@ export const keyFacts = (name: string, entry: EnvEntry | undefined, env: Deps['e
         : { state: 'key missing', key, why: `${name} comes from $${source.name}, which is not set on the host.` };
     case 'op':
       return { state: 'key set', key, why: `${name} comes from 1Password; whether it is there, only a launch asks.` };
+    case 'prompt':
+      return { state: 'key set', key, why: `${name} is asked for by the role.` };
     default:
       return source satisfies never;
   }

@@ -12,7 +12,7 @@ export interface Deps {
   gid: number;
   stdin: Readable & { isTTY?: boolean; setRawMode?: (on: boolean) => unknown };
   stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
-  stderr: Writable & { isTTY?: boolean };
+  stderr: Writable & { isTTY?: boolean; columns?: number };
   now: () => Date;
   /** Name of the operator's time zone, such as `Europe/Berlin`; undefined when nobody knows. */
   timeZone?: () => string | undefined;

@@ -1,6 +1,9 @@
 import path from 'node:path';
+import type { AgentSlug } from '../agents/agents.ts';
 import type { LaunchRequest } from '../capsule/protocol.ts';
+import type { Paths } from '../config/paths.ts';
 import type { SessionEnd } from '../docker/attach.ts';
+import type { Engine } from '../docker/engine.ts';
 import { terminalSize } from '../docker/terminal.ts';
 import { ensureHomeId } from '../instances/home-id.ts';
 import { type JournalEntry, recoverJournal, undoLaunch, openJournal, closeJournal } from '../instances/journal.ts';
@@ -10,6 +13,7 @@ import type { LaunchPlan } from '../plan/plan.ts';
 import { asDiskError, createPrivateDir, ensureDir } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { currentOwner } from '../shared/owner.ts';
+import { agentAgeNote } from './agent-age.ts';
 import { launchRequest, readHandedOver } from './deliver.ts';
 import type { Deps } from './deps.ts';
 import { pullRepositories } from './git-pull.ts';
@@ -149,6 +153,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
       readHandedOver(plan, deps, ui.say).then((logins) => fillState(path.join(paths.dataDir, entry.container), plan, logins)),
     );
     deps.signal.throwIfAborted();
+    await tellAge(engine, paths, plan, prepared, ui, deps);
     await startContainer(engine, plan, prepared, homeId);
     deps.signal.throwIfAborted();
     const opening = { kind: 'launch', request: requestFor(plan, values, ui) } as const;
@@ -161,6 +166,13 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     const explained = await withContext(engine, entry.container, error);
     throw await takeBack(() => undoLaunch(engine, paths, homeId, entry), explained);
   }
+};
+
+/** What is pinned is as old as it was meant to be. */
+const tellAge = async (engine: Engine, paths: Paths, { agent }: LaunchPlan, { agentVolume }: Prepared, ui: Ui, deps: Deps): Promise<void> => {
+  if (agent.version !== null || agent.packages !== null) return;
+  const note = await agentAgeNote(engine, paths, { slug: agent.slug as AgentSlug, volume: agentVolume.name, version: agentVolume.version }, deps.now());
+  if (note !== undefined) ui.say(note);
 };
 
 const fillState = (directory: string, plan: LaunchPlan, logins: HandedOver): Promise<void> =>

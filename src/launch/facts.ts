@@ -81,8 +81,8 @@ export const imageFacts = async ({ env, packageRoot }: Deps, role: RoleFacts): P
   // The tag of an image that is named from outside may move: only the engine knows what it is now.
   if (override !== undefined) return { construct: override, constructIsOverride: true, role: null };
   const construct = await constructReference(packageRoot);
-  const { key, contentHash: content, dockerfile, hooks } = role;
-  return { construct, constructIsOverride: false, role: roleImageTag({ key, content, dockerfile, hooks, constructKey: construct }) };
+  const { key, contentHash: content, dockerfile, hooks, published } = role;
+  return { construct, constructIsOverride: false, role: roleImageTag({ key, content, dockerfile, hooks, constructKey: construct, published: published ?? undefined }) };
 };
 
 /** Looks at the world once, before the plan: files and variables, never the engine. */

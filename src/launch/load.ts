@@ -1,19 +1,20 @@
 import type { Readable } from 'node:stream';
 import { type Terminal } from '../docker/terminal.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
-import { overRoleEnv } from '../config/resolve-env.ts';
+import { overRoleEnv, underCommandLine } from '../config/resolve-env.ts';
 import { type ResolvedConfig, resolveConfig, resolveRole } from '../config/resolve.ts';
 import type { AgentSlug } from '../agents/agents.ts';
 import { loggedInAgents } from '../plan/auth.ts';
 import type { InstanceRecord } from '../instances/record.ts';
-import { buildPlan } from '../plan/build.ts';
+import { assertRoleAllowed, buildPlan } from '../plan/build.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import type { LoadRequest, RoleSelector } from '../plan/request.ts';
 import { agentChoice } from '../plan/session.ts';
-import { builtInRoles } from '../roles/find-role.ts';
+import { builtInRoles, roleKeyOf } from '../roles/find-role.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Report } from '../shared/progress.ts';
+import { type Ask, askEnv } from './ask-env.ts';
 import type { Deps } from './deps.ts';
 import { type Executed, executePlan } from './execute.ts';
 import { gatherFacts } from './facts.ts';
@@ -35,6 +36,8 @@ export interface Ui {
   report: Report;
   /** Undefined when nobody can be asked. */
   confirm: ((question: string) => Promise<boolean>) | undefined;
+  /** For what the role asks; undefined as `confirm` is. */
+  ask: Ask | undefined;
   /** What a program on pipes reads; without it its input is empty. */
   promptInput?: Readable;
   /** Where a one-shot prompt's output goes. */
@@ -91,16 +94,18 @@ export const planLoad = async (request: LoadRequest, deps: Deps, asking: Asking 
   const paths = locatePaths(deps);
   const place = await findPlace(request.target, paths, deps, choose, loadExample(request.role));
   const selector = await chooseRole(request, place, deps);
-  const obtained = await obtainRole(selector, request.roleHandling, place.files.global?.value.roles ?? {}, paths, asking, deps);
-  const { role } = obtained;
   const resolved = resolveConfig(place.files, {
-    role: role.key,
+    role: await roleKeyOf(selector),
     workspace: place.workspace,
     directory: place.directory,
     mounts: request.mounts,
     home: deps.home,
   });
-  const config = { ...resolved, env: overRoleEnv(resolved.env, role.env) };
+  assertRoleAllowed(resolved, await roleKeyOf(selector));
+  const obtained = await obtainRole(selector, request.roleHandling, place.files.global?.value.roles ?? {}, paths, asking, deps);
+  const { role } = obtained;
+  const env = overRoleEnv(underCommandLine(resolved.env, request.env), role.env);
+  const config = { ...resolved, env, envLayers: request.env.length === 0 ? resolved.envLayers : [...resolved.envLayers, { layer: 'command line' as const }] };
   const facts = await gatherFacts(deps, paths, config, role);
   const asked = await askForAgent(request, config, facts, choose);
   return { request: asked, plan: buildPlan(asked, config, facts), config, paths, obtained };
@@ -117,6 +122,9 @@ const obtainConsent = async (plan: LaunchPlan, ui: Ui): Promise<void> => {
   }
 };
 
+/** With the answers to what the role asks: before anything is made, and after the role is trusted. */
+export const withAnswers = async (planned: PlannedLaunch, { ask }: Ui): Promise<PlannedLaunch> => ({ ...planned, config: { ...planned.config, env: await askEnv(planned.config.env, ask) } });
+
 /** Writes down what was only brought up to date in memory, with the text before kept. */
 const migrateOutdated = async ({ config, paths }: PlannedLaunch, ui: Ui, deps: Deps): Promise<void> => {
   if (config.outdated.length === 0) return;
@@ -128,8 +136,9 @@ const migrateOutdated = async ({ config, paths }: PlannedLaunch, ui: Ui, deps: D
 export const launch = async (planned: PlannedLaunch, ui: Ui, deps: Deps, record?: InstanceRecord): Promise<Executed> => {
   await obtainConsent(planned.plan, ui);
   await settleTrust(planned.obtained, planned.paths);
+  const answered = await withAnswers(planned, ui);
   await migrateOutdated(planned, ui, deps);
   const note = record === undefined ? await restorableNote(planned) : undefined;
   if (note !== undefined) ui.say(note);
-  return executePlan(planned, ui, deps, record);
+  return executePlan(answered, ui, deps, record);
 };

@@ -5,9 +5,10 @@ import type { LockFacts, RoleFacts } from '../plan/facts.ts';
 import type { RoleHandling, RoleSelector } from '../plan/request.ts';
 import { builtInRoles, readBuiltInRole, readFolderRole, readRole } from '../roles/find-role.ts';
 import { type OpenedRole, openGitRole, type RoleWorld } from '../roles/git-role.ts';
-import { LOCK_FILE } from '../roles/hash-role.ts';
+import { LOCK_FILE } from '../shared/context-files.ts';
 import { lockFileOf, readLock } from '../roles/lock-file.ts';
 import { readCache, roleDir } from '../roles/role-cache.ts';
+import { isCommit } from '../roles/repository.ts';
 import { isBranchName, isSameSource, sourceOf } from '../roles/source.ts';
 import { readTrust, type TrustRecord, writeTrust } from '../roles/trust-store.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -70,8 +71,7 @@ const judge = async (opened: OpenedRole, head: string, { key, branch, handling, 
 };
 
 const readCommit = async (key: string, opened: OpenedRole, commit: string, branch: string | undefined, trust: RoleFacts['trust'], notes: string[]): Promise<RoleFacts> => {
-  const { path, content } = await opened.checkout(commit);
-  const role = await readRole({ key, source: { kind: 'git', path, url: opened.url, commit, branch: branch ?? null }, trust, content });
+  const role = await opened.checkout(commit, (folder) => readRole({ key, source: { kind: 'git', path: folder, url: opened.url, commit, branch: branch ?? null }, trust }));
   return { ...role, notes: [...role.notes, ...notes] };
 };
 
@@ -81,8 +81,10 @@ const WHY = { recorded: 'this commit was agreed to', 'named on the command line'
 const stillThere = async (opened: OpenedRole, trusted: string | undefined): Promise<string | undefined> =>
   trusted !== undefined && (await (await opened.repository()).has(trusted)) ? trusted : undefined;
 
-/** The commit that is meant: that of the jackin.lock, else the newest that was fetched. */
+/** The commit that is meant: the one that is named, that of the jackin.lock, else the newest that was fetched. */
 const wantedCommit = async (opened: OpenedRole, { key, branch, handling }: GitAsk, paths: Paths): Promise<string> => {
+  // An instance of a branch comes back as it was, wherever the branch is by now.
+  if (branch !== undefined && handling.trust !== undefined && isCommit(handling.trust) && (await (await opened.repository()).has(handling.trust))) return handling.trust;
   const file = path.join(roleDir(paths, key), LOCK_FILE);
   const pinned = branch === undefined && handling.pinned ? (await readLock(file))?.commit : undefined;
   if (pinned === undefined || pinned === opened.head || (await (await opened.repository()).has(pinned))) return pinned ?? opened.head;

@@ -48,5 +48,7 @@ export const replayRequest = (record: InstanceRecord, { agent, session, agentArg
     agentArguments: agentArguments ?? made.agent_arguments,
     allowedMounts: made.allowed_mounts,
     strictAuth: false,
+    // They may be secrets, so they were not written down.
+    env: [],
   };
 };

@@ -52,20 +52,25 @@ const whatItDoes = ({ hooks, agents, dockerfile }: RoleFacts): string[] => [
 
 const MEANING = 'Trusting it means: what it installs runs beside your files and your logins. A commit that changes what runs is asked about again.';
 
+const headline = (key: string, trustedCommit: string | undefined, changes: RoleChanges | undefined): string => {
+  if (changes === undefined) return `Role ${key} is not trusted yet.`;
+  const since = `${trustedCommit?.slice(0, 12)}, which you trust`;
+  return changes.running.length === 0 ? `Role ${key} runs here what it runs at ${since}.` : `Role ${key} has changed in what it runs since ${since}.`;
+};
+
 /** What a person is told before the question whether a commit of a role is trusted. */
 export const describeOffer = async (role: RoleFacts, opened: OpenedRole, trustedCommit: string | undefined, changes: RoleChanges | undefined): Promise<string[]> => {
   if (role.source.kind !== 'git') return [];
   const { commit, branch, url } = role.source;
   const repository = await opened.repository();
   const info = await repository.describe(commit);
-  const head = changes === undefined ? `Role ${role.key} is not trusted yet.` : `Role ${role.key} has changed in what it runs since ${trustedCommit?.slice(0, 12)}, which you trust.`;
-  const diff = changes === undefined || trustedCommit === undefined ? [] : shownDiff(await repository.diff(trustedCommit, commit, changes.running));
+  const diff = changes === undefined || trustedCommit === undefined || changes.running.length === 0 ? [] : shownDiff(await repository.diff(trustedCommit, commit, changes.running));
   return [
-    head,
+    headline(role.key, trustedCommit, changes),
     `  source     ${url}`,
     ...(branch === null ? [] : [`  branch     ${branch}`]),
     `  commit     ${commit.slice(0, 12)} ${described(info)}`,
-    ...(changes === undefined ? [] : [`  changed    ${changes.running.slice(0, 8).join(', ')}${changes.running.length > 8 ? ' …' : ''} (${changes.commits} ${changes.commits === 1 ? 'commit' : 'commits'})`]),
+    ...(changes === undefined || changes.running.length === 0 ? [] : [`  changed    ${changes.running.slice(0, 8).join(', ')}${changes.running.length > 8 ? ' …' : ''} (${changes.commits} ${changes.commits === 1 ? 'commit' : 'commits'})`]),
     ...whatItDoes(role),
     ...diff,
     MEANING,

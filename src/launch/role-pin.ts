@@ -12,7 +12,7 @@ import { currentOwner } from '../shared/owner.ts';
 import type { Deps } from './deps.ts';
 import { imageFacts } from './facts.ts';
 import { obtainRole, type RoleAsking, settleTrust } from './obtain-role.ts';
-import { prepareEngine } from './prepare.ts';
+import { prepareEngine, wantedFor } from './prepare.ts';
 
 export interface PinnedRole {
   file: string;
@@ -38,7 +38,7 @@ export const pinRole = async (selector: RoleSelector, named: AgentSlug[], asking
 
   const versionOf = (agent: AgentSlug) => global?.value.agents?.[agent]?.version;
   const engine = await deps.connectEngine(deps.env);
-  const { construct, constructIsOverride, role: tag } = await imageFacts(deps, role);
+  const facts = await imageFacts(deps, role);
   const wish = (agents: AgentSlug[]) => agents.map((agent) => ({ agent, version: versionOf(agent) }));
   const cached = named.length > 0 ? [] : await cachedAgentVolumes(engine, wish(role.agents), { cache: paths.cacheDir });
   const agents = named.length > 0 ? named : cached.length > 0 ? cached.map(({ agent }) => agent) : [chooseAgent(undefined, undefined, role, []).slug];
@@ -48,17 +48,11 @@ export const pinRole = async (selector: RoleSelector, named: AgentSlug[], asking
     role: role.key,
     ...(role.source.kind === 'git' && { source: role.source.url, commit: role.source.commit }),
     content: role.contentHash,
-    construct,
+    construct: facts.construct,
     agents: {},
   };
   for (const slug of agents) {
-    const wanted = {
-      role: { key: role.key, content: role.contentHash, path: role.source.path, hooks: role.hooks },
-      image: { construct, construct_is_override: constructIsOverride, role: tag, dockerfile: role.dockerfile },
-      agent: { slug, version: versionOf(slug) ?? null, packages: null },
-      others: [],
-      rebuild: false,
-    };
+    const wanted = wantedFor(role, facts, { slug, version: versionOf(slug) ?? null, packages: null });
     const { image, agentVolume } = await prepareEngine(deps, paths, engine, wanted, asking.report);
     const step = { signal: deps.signal, onLine: (message: string) => asking.report({ step: `agent ${slug}`, message }) };
     const packages = await agentPackages(engine, agentVolume.name, { image, cache: paths.cacheDir, owner: currentOwner(), env: deps.env }, step);

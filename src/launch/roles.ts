@@ -4,9 +4,9 @@ import { readConfigFiles } from '../config/files.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
 import type { RoleFreshness } from '../plan/request.ts';
 import { builtInRoles } from '../roles/find-role.ts';
-import { LOCK_FILE } from '../roles/hash-role.ts';
+import { LOCK_FILE } from '../shared/context-files.ts';
 import { readCache, type RoleCache, roleDir } from '../roles/role-cache.ts';
-import { openGitRole } from '../roles/git-role.ts';
+import { type OpenedRole, openGitRole } from '../roles/git-role.ts';
 import { isSameSource, sourceOf } from '../roles/source.ts';
 import { readTrust, type TrustRecord, writeTrust } from '../roles/trust-store.ts';
 import { unlessMissing } from '../shared/atomic-files.ts';
@@ -109,7 +109,11 @@ export interface UpdatedRole {
   waiting: string | null;
   pinned: boolean;
   why: string;
+  /** What went wrong; null when nothing did. */
+  failed: string | null;
 }
+
+type UpdateFreshness = Extract<RoleFreshness, 'fetch' | 'replace'>;
 
 const rolesToUpdate = async (named: string[], deps: Deps, paths: Paths): Promise<string[]> => {
   const builtIn = named.find((role) => !role.includes('/'));
@@ -118,22 +122,31 @@ const rolesToUpdate = async (named: string[], deps: Deps, paths: Paths): Promise
   return named.length > 0 ? named : await cachedRoles(paths);
 };
 
-/** Looks for newer commits of roles, asks about what is not trusted, and forgets checkouts that nobody needs. */
-export const updateRoles = async (named: string[], freshness: Extract<RoleFreshness, 'fetch' | 'replace'>, asking: RoleAsking, deps: Deps): Promise<UpdatedRole[]> => {
+const updateRole = async (key: string, freshness: UpdateFreshness, configured: ConfiguredRoles, paths: Paths, asking: RoleAsking, deps: Deps): Promise<UpdatedRole> => {
+  const before = (await readTrust(paths)).get(key)?.commit ?? null;
+  const { role, trust, opened } = await obtainRole({ kind: 'name', key }, { freshness, trust: undefined, refusalEnds: false, pinned: true }, configured, paths, asking, deps);
+  if (trust !== undefined) await writeTrust(paths, trust.key, trust.record);
+  const to = role.trust.state === 'needed' || role.source.kind !== 'git' ? null : role.source.commit;
+  // What was trusted is no part of what is there now: it can never be used again.
+  if (to === null && freshness === 'replace') await writeTrust(paths, key, undefined);
+  await opened?.tidy(to === null ? [] : [to]);
+  const waiting = opened === undefined || opened.head === to ? null : opened.head;
+  return { role: key, from: before, to, waiting, pinned: role.lock?.commit != null, why: role.trust.why, failed: null };
+};
+
+/** Looks for newer commits of roles, asks about what is not trusted, and forgets checkouts that nobody needs. Of several, one that fails stops no other. */
+export const updateRoles = async (named: string[], freshness: UpdateFreshness, asking: RoleAsking, deps: Deps): Promise<UpdatedRole[]> => {
   const paths = locatePaths(deps);
   const { global } = await readConfigFiles(paths);
-  const configured = global?.value.roles ?? {};
+  const roles = await rolesToUpdate(named, deps, paths);
   const updated: UpdatedRole[] = [];
-  for (const key of await rolesToUpdate(named, deps, paths)) {
-    const before = (await readTrust(paths)).get(key)?.commit ?? null;
-    const { role, trust, opened } = await obtainRole({ kind: 'name', key }, { freshness, trust: undefined, refusalEnds: false, pinned: true }, configured, paths, asking, deps);
-    if (trust !== undefined) await writeTrust(paths, trust.key, trust.record);
-    if (role.source.kind !== 'git' || opened === undefined) continue;
-    const to = role.trust.state === 'needed' ? null : role.source.commit;
-    // What was trusted is no part of what is there now: it can never be used again.
-    if (to === null && freshness === 'replace') await writeTrust(paths, key, undefined);
-    await opened.tidy(to === null ? [] : [to]);
-    updated.push({ role: key, from: before, to, waiting: opened.head === to ? null : opened.head, pinned: role.lock?.commit != null, why: role.trust.why });
+  for (const key of roles) {
+    try {
+      updated.push(await updateRole(key, freshness, global?.value.roles ?? {}, paths, asking, deps));
+    } catch (error) {
+      if (roles.length === 1 || !(error instanceof JackinError) || error.code === 'interrupted') throw error;
+      updated.push({ role: key, from: null, to: null, waiting: null, pinned: false, why: '', failed: error.message });
+    }
   }
   return updated;
 };
@@ -149,12 +162,22 @@ export const grantTrust = async (key: string, commit: string | undefined, asking
   const source = sourceOf(key, global?.value.roles?.[key]?.git);
   const cache = await readCache(roleDir(paths, key));
   if (commit === undefined && (cache?.head == null || !isSameSource(cache.url, source.url))) return undefined;
-  const isHere = cache?.head?.commit.startsWith(commit ?? '') === true;
-  const opened = await openGitRole({ key, source, branch: undefined, freshness: isHere ? 'cached' : 'fetch' }, roleWorld(paths, deps, asking.report));
-  if (commit !== undefined && !opened.head.startsWith(commit)) {
-    throw new JackinError('not-found', `${opened.head.slice(0, 12)} is the newest commit of role ${key}, not ${commit}`, { hint: `look at what it has now, then name that one` });
+  const open = (freshness: RoleFreshness) => openGitRole({ key, source, branch: undefined, freshness }, roleWorld(paths, deps, asking.report));
+  const chosen = async (opened: OpenedRole): Promise<string | undefined> => {
+    const repository = await opened.repository();
+    const whole = commit === undefined ? opened.head : await repository.complete(commit);
+    return whole !== undefined && (await repository.isAncestor(whole, opened.head)) ? whole : undefined;
+  };
+  let opened = await open('cached');
+  let found = await chosen(opened);
+  if (found === undefined) {
+    opened = await open('fetch');
+    found = await chosen(opened);
   }
-  const record: TrustRecord = { url: opened.url, commit: opened.head, at: deps.now().toISOString(), by: 'granted' };
+  if (found === undefined) {
+    throw new JackinError('not-found', `${commit} is no commit of role ${key}, whose newest one is ${opened.head.slice(0, 12)} (${opened.url})`);
+  }
+  const record: TrustRecord = { url: opened.url, commit: found, at: deps.now().toISOString(), by: 'granted' };
   await writeTrust(paths, key, record);
   return record;
 };

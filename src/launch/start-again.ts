@@ -7,7 +7,7 @@ import { JackinError } from '../shared/errors.ts';
 import { announcement } from './announce.ts';
 import type { Deps } from './deps.ts';
 import type { HardlineRequest, Opened } from './hardline.ts';
-import { launch, planLoad, type Ui } from './load.ts';
+import { launch, planLoad, type Ui, withAnswers } from './load.ts';
 import { openAgentSession, type Standing } from './open-session.ts';
 import type { Choose } from './place.ts';
 import { replayRequest } from './replay.ts';
@@ -45,5 +45,5 @@ export const startAgent = async (opened: Opened, sessions: SessionInfo[], { doin
   const standing: Standing['state'] = state === 'exited' ? 'stopped' : sessions.length === 0 ? 'idle' : 'busy';
   if (standing === 'stopped') ui.say(`instance   ${instance.id}: ${howItEnded(instance)}; it is started again`);
   if (standing === 'idle') ui.say(`instance   ${instance.id}: its container was started without jackin; its agent is started again`);
-  return openAgentSession({ engine, record, state: standing }, planned, ui, deps);
+  return openAgentSession({ engine, record, state: standing }, await withAnswers(planned, ui), ui, deps);
 };

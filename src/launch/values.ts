@@ -1,3 +1,4 @@
+import { deriveValues, proposalOf } from '../auth/derived-values.ts';
 import { readEntries } from '../auth/env-values.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
@@ -15,11 +16,13 @@ export interface Values {
 
 /** Values of all variables that reach a session, read at once: one error names all that fail, and nothing is asked for in vain. */
 export const readValues = async (config: ResolvedConfig, deps: Deps, say: (line: string) => void): Promise<Values> => {
-  const env = usedEntries(config);
+  const all = usedEntries(config);
+  const env = all.filter((entry) => proposalOf(entry) === undefined);
   const github = githubEntries(config);
   const values = await readEntries([...env, ...github], deps.env, deps.signal);
-  const summary = envSummary([...env, ...github].map(({ source }) => source.kind), 'resolved');
+  const summary = envSummary([...all, ...github].map(({ source }) => source.kind), 'resolved');
   if (summary !== undefined) say(summary);
   const named = (entries: EnvEntry[], from: number): Values['env'] => new Map(entries.map(({ name }, index) => [name, values[from + index]!]));
-  return { env: named(env, 0), github: named(github, env.length) };
+  const derived = all.filter((entry) => proposalOf(entry) !== undefined);
+  return { env: deriveValues(derived, named(env, 0)), github: named(github, env.length) };
 };

@@ -1,4 +1,4 @@
-import { parseDockerfile } from '../docker/dockerfile.ts';
+import { parseDockerfile } from '../docker/dockerfile-parse.ts';
 import { MANIFEST } from '../roles/find-role.ts';
 import { parseManifest } from '../roles/manifest.ts';
 import { JackinError } from '../shared/errors.ts';

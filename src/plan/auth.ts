@@ -30,6 +30,7 @@ export const isSet = (entry: EnvEntry | undefined, hostEnv: Facts['hostEnv']): b
     case 'host':
       return hostEnv[entry.source.name] ?? false;
     case 'op':
+    case 'prompt':
       return true;
     default:
       return entry.source satisfies never;

@@ -26,7 +26,8 @@ const RUNTIME_DIR = '/jackin/runtime';
 /** Variables of an image that would run code in front of the capsule; a bare name removes them. */
 const REMOVED_ENV = ['NODE_OPTIONS', 'NODE_PATH', 'NODE_EXTRA_CA_CERTS', 'LD_PRELOAD', 'LD_LIBRARY_PATH', 'LD_AUDIT', 'BASH_ENV', 'ENV'];
 
-const assertRoleAllowed = (config: ResolvedConfig, role: string): void => {
+/** Asked before a role is fetched, too: one that may not run here need not come here. */
+export const assertRoleAllowed = (config: ResolvedConfig, role: string): void => {
   const { allowedRoles, name } = config.workspace;
   if (allowedRoles.value.length === 0 || allowedRoles.value.includes(role)) return;
   const { file, line } = allowedRoles.origin;
@@ -234,6 +235,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       construct_is_override: facts.image.constructIsOverride,
       role: facts.image.role,
       dockerfile: role.dockerfile,
+      published: role.published,
       rebuild: request.rebuild,
     },
     volumes: planVolumes(config, facts, agent),

@@ -54,6 +54,8 @@ export interface RoleFacts {
   env: EnvEntry[];
   /** What it runs before an agent starts, in this order. */
   hooks: RoleHook[];
+  /** An image that its author has built of it, by the digest that its manifest names; null when there is none. */
+  published: { reference: string; digest: string } | null;
   /** What it was pinned to; null when it is not. */
   lock: LockFacts | null;
   /** What a person should know about it. */

@@ -14,7 +14,7 @@ const origin = z
 
 const variable = z.strictObject({
   name: z.string().describe('Name of the variable.'),
-  kind: z.enum(['literal', 'host', 'op']).describe('Whether the value stands in the file, in the host’s environment, or in 1Password.'),
+  kind: z.enum(['literal', 'host', 'op', 'prompt']).describe('Whether the value is written down, stands in the host’s environment or in 1Password, or is what the role asks for or makes of other variables.'),
   decided_by: origin,
 });
 
@@ -234,6 +234,10 @@ export const PlanSchema = z
         construct_is_override: z.boolean().describe('Whether JACKIN_CONSTRUCT_IMAGE names it.'),
         role: z.string().nullable().describe('Tag of the role’s image; null when it depends on what an overriding construct is on the engine.'),
         dockerfile: z.string().describe('Dockerfile of the role.'),
+        published: z
+          .strictObject({ reference: z.string().describe('Name of the image.'), digest: z.string().describe('Digest that the manifest names.') })
+          .nullable()
+          .describe('Image that the role’s author has built, taken in place of what the Dockerfile would make; null: none.'),
         rebuild: z.boolean().describe('Whether it is built although it is there.'),
       })
       .describe('The image that the container is made from.'),

@@ -17,6 +17,8 @@ export interface LoadRequest {
   allowedMounts: string[];
   /** Refuse a login that is dead, expired or not there. */
   strictAuth: boolean;
+  /** Variables of the command line; values as in an `[env]` table. */
+  env: { name: string; value: string }[];
   roleHandling: RoleHandling;
   /** Build the role's image although it is there. */
   rebuild: boolean;

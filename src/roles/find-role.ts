@@ -2,10 +2,11 @@ import { constants } from 'node:fs';
 import { open, readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import type { RoleFacts } from '../plan/facts.ts';
+import type { RoleSelector } from '../plan/request.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { hashRole } from './hash-role.ts';
-import { assertHookFiles } from './hooks.ts';
-import { parseManifest } from './manifest.ts';
+import { assertRoleFiles } from './hooks.ts';
+import { type Manifest, parseManifest } from './manifest.ts';
 
 export const MANIFEST = 'jackin.role.toml';
 
@@ -16,7 +17,7 @@ export const builtInRoles = async (packageRoot: string): Promise<string[]> => {
 };
 
 /** Follows no link: whatever stands in the file may be shown in an error. */
-const readManifest = async (file: string, folder: string): Promise<string> => {
+export const readManifest = async (file: string, folder: string): Promise<string> => {
   try {
     const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
     try {
@@ -37,29 +38,38 @@ interface Found {
   key: string;
   source: RoleFacts['source'];
   trust: RoleFacts['trust'];
-  /** Digest of its files, when somebody has just computed it. */
-  content?: string;
 }
 
+const hashOf = (folder: string, { dockerfile, hooks }: Manifest): Promise<string> =>
+  hashRole(folder, { dockerfile, always: [MANIFEST, ...hooks.map(({ file }) => file)] });
+
+/** Only a digest says which image was agreed to: a name may stand for another one tomorrow. */
+const publishedOf = ({ publishedImage, notes }: Manifest): Pick<RoleFacts, 'published' | 'notes'> => {
+  if (publishedImage === undefined) return { published: null, notes };
+  const [reference = '', digest] = publishedImage.split('@');
+  if (digest !== undefined) return { published: { reference, digest }, notes };
+  return { published: null, notes: [...notes, `published_image ${publishedImage} is not used, because it names no digest: the role is built from its Dockerfile`] };
+};
+
 /** Reads what a role's folder says of itself. */
-export const readRole = async ({ key, source, trust, content }: Found): Promise<RoleFacts> => {
+export const readRole = async ({ key, source, trust }: Found): Promise<RoleFacts> => {
   const manifestFile = path.join(source.path, MANIFEST);
   const manifest = parseManifest(manifestFile, await readManifest(manifestFile, source.path));
-  await assertHookFiles(source.path, manifest.hooks);
+  await assertRoleFiles(source.path, manifest.files);
   return {
     key,
     name: manifest.name ?? key,
     source,
     trust,
-    contentHash: content ?? (await hashRole(source.path)),
+    contentHash: await hashOf(source.path, manifest),
     dockerfile: manifest.dockerfile,
     manifestFile,
     agents: manifest.agents,
     models: manifest.models,
     env: manifest.env,
-    hooks: manifest.hooks.map(({ name, file }) => ({ name, file })),
+    hooks: manifest.hooks,
     lock: null,
-    notes: [],
+    ...publishedOf(manifest),
   };
 };
 
@@ -72,11 +82,17 @@ export const folderRoleKey = (folder: string): string =>
     .replace(/^-+|-+$/g, '')
     .slice(0, 64) || 'role';
 
-/** A role in a folder of the operator's. */
-export const readFolderRole = async (place: string): Promise<RoleFacts> => {
-  const folder = await realpath(place).catch((error: unknown) => {
+const realFolder = (place: string): Promise<string> =>
+  realpath(place).catch((error: unknown) => {
     throw new JackinError('not-found', `there is no folder ${place}: ${messageOf(error)}`);
   });
+
+/** The key that a role has in the configuration. */
+export const roleKeyOf = async (selector: RoleSelector): Promise<string> => (selector.kind === 'name' ? selector.key : folderRoleKey(await realFolder(selector.path)));
+
+/** A role in a folder of the operator's. */
+export const readFolderRole = async (place: string): Promise<RoleFacts> => {
+  const folder = await realFolder(place);
   return readRole({ key: folderRoleKey(folder), source: { kind: 'folder', path: folder }, trust: { state: 'folder', why: 'a folder that was named' } });
 };
 

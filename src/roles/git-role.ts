@@ -1,11 +1,14 @@
+import { lstat, readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
+import type { RoleFacts } from '../plan/facts.ts';
 import type { RoleFreshness } from '../plan/request.ts';
-import { asDiskError } from '../shared/atomic-files.ts';
+import { asDiskError, unlessMissing } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Report } from '../shared/progress.ts';
 import { type Env, GitError } from './git.ts';
 import { openRepository, type Repository } from './repository.ts';
-import { dropCache, dropOldCheckouts, emptyCache, makeCheckout, openCheckout, readCache, repositoryDir, roleDir, type RoleCache, withRoleLock, writeCache } from './role-cache.ts';
+import { dropCache, dropOldCheckouts, emptyCache, makeCheckout, openCheckout, type ReadFolder, readCache, repositoryDir, roleDir, type RoleCache, withRoleLock, writeCache } from './role-cache.ts';
 import { isSameSource, type RoleSource } from './source.ts';
 
 /** What bringing a role here needs of the world. */
@@ -33,8 +36,8 @@ export interface OpenedRole {
   /** Why nothing newer was fetched although it was asked for. */
   unreachable?: string;
   repository: () => Promise<Repository>;
-  /** The files of a commit; `conflict` when somebody has changed them. */
-  checkout: (commit: string) => Promise<{ path: string; content: string }>;
+  /** The role of a commit, as `read` finds it in the folder with its files; `conflict` when somebody has changed them. */
+  checkout: (commit: string, read: ReadFolder) => Promise<RoleFacts>;
   /** Forgets checkouts that are neither the newest nor among these. */
   tidy: (keep: readonly string[]) => Promise<void>;
 }
@@ -60,11 +63,17 @@ const notFetched = ({ key, source: { url, configured }, branch }: GitRoleRequest
   });
 };
 
+/** A repository that is not small takes a while: that is told in quarters. */
+const MANY_OBJECTS = 1000;
+
 /** git counts objects while it fetches: `Receiving objects:  16% (1/6)`. */
 const reportCount = (step: string, line: string, report: Report): void => {
-  const [, what, done, total] = /^(Receiving objects|Resolving deltas):.*\((\d+)\/(\d+)\)/.exec(line) ?? [];
-  if (what !== undefined) report({ step, message: what.toLowerCase(), done: Number(done), total: Number(total) });
+  const [, done, total] = /^Receiving objects:.*\((\d+)\/(\d+)\)/.exec(line) ?? [];
+  if (Number(total) >= MANY_OBJECTS) report({ step, message: `receiving objects: ${Math.floor((4 * Number(done)) / Number(total)) * 25}% of ${total}` });
 };
+
+/** Whether anything but the clone and the lock is in the folder of a role: it may be pinned. */
+const isUsed = async (dir: string, clone: string): Promise<boolean> => (await readdir(dir)).some((name) => name !== 'lock' && name !== path.basename(clone));
 
 const fetchInto = async (dir: string, request: GitRoleRequest, world: RoleWorld): Promise<RoleCache> => {
   const { key, source, branch, freshness } = request;
@@ -76,8 +85,14 @@ const fetchInto = async (dir: string, request: GitRoleRequest, world: RoleWorld)
   if (before !== undefined && freshness === 'cached') return cache;
   const step = `role ${key}`;
   world.report({ step, message: `fetching ${source.url}${branch === undefined ? '' : ` (${branch})`}` });
-  const repository = await openRepository(repositoryDir(dir), { env: world.env, signal: world.signal, onProgress: (line) => reportCount(step, line, world.report) });
-  const commit = await repository.fetch(source.url, branch ?? 'HEAD');
+  const place = repositoryDir(dir);
+  const isNew = (await unlessMissing(lstat(place))) === undefined;
+  const repository = await openRepository(place, { env: world.env, signal: world.signal, onProgress: (line) => reportCount(step, line, world.report) });
+  const commit = await repository.fetch(source.url, branch ?? 'HEAD').catch(async (error: unknown) => {
+    // Half a clone would only be in the way; half an update is what git throws away itself.
+    if (isNew) await rm((await isUsed(dir, place)) ? place : dir, { recursive: true, force: true });
+    throw error;
+  });
   // A branch is asked about every time, and being rewritten is its nature.
   if (branch === undefined && before !== undefined && !(await repository.isAncestor(before.commit, commit))) throw rewritten(key, before.commit, commit);
   const entry = { commit, at: world.now().toISOString() };
@@ -116,12 +131,12 @@ export const openGitRole = async (request: GitRoleRequest, world: RoleWorld): Pr
     fetchedAt: new Date(head.at),
     ...(unreachable !== undefined && { unreachable }),
     repository,
-    checkout: async (commit) => {
-      const there = await openCheckout(dir, key, current, commit);
+    checkout: async (commit, read) => {
+      const there = await openCheckout(dir, key, current, commit, read);
       if (there !== undefined) return there;
       return underLock(async () => {
         const now = (await readCache(dir)) ?? current;
-        return (await openCheckout(dir, key, now, commit)) ?? makeCheckout(dir, await repository(), now, commit);
+        return (await openCheckout(dir, key, now, commit, read)) ?? makeCheckout(dir, await repository(), now, commit, read);
       });
     },
     tidy: (keep) => underLock(async () => dropOldCheckouts(dir, (await readCache(dir)) ?? current, keep)),

@@ -45,7 +45,7 @@ const allowedProtocols = (env: Env): string => {
 const environment = (env: Env, extra: Env): Record<string, string> => {
   const kept = Object.entries(env).filter(([name]) => !name.startsWith('GIT_') || KEPT.test(name));
   const all = {
-    GIT_SSH_COMMAND: 'ssh -oBatchMode=yes -oConnectTimeout=20',
+    GIT_SSH_COMMAND: 'ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=15 -oServerAliveCountMax=3',
     ...Object.fromEntries(kept),
     LC_ALL: 'C',
     GIT_TERMINAL_PROMPT: '0',
@@ -114,6 +114,9 @@ export const runGit = async (repository: string, args: readonly string[], call: 
     const { stderr, code } = error as { stderr?: string; code?: string };
     if (call.signal.aborted) throw new JackinError('interrupted', 'git: interrupted');
     if (code === 'ENOENT') throw new JackinError('not-found', 'there is no git on this machine, and roles come by git', { hint: 'install git, or name a folder, as in `jackin load ./my-role`' });
+    if (/No space left on device|Disk quota exceeded/.test(stderr ?? '')) {
+      throw new JackinError('disk.full', 'fetching the role: there is no space left on the disk', { hint: 'free some space and run the command again; what was there before is unchanged' });
+    }
     throw new GitError(complaintOf(stderr ?? ''), error);
   }
 };

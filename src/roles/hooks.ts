@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises';
 import path from 'node:path';
 import { configError, type Problem } from '../config/problems.ts';
 import { isErrno } from '../shared/errors.ts';
-import type { ManifestHook } from './manifest.ts';
+import type { NamedFile } from './manifest.ts';
 
 /** What is wrong with the file, or nothing. Every directory on the way counts: a link there leads out as well. */
 const faultOf = async (folder: string, file: string): Promise<string | undefined> => {
@@ -22,12 +22,14 @@ const faultOf = async (folder: string, file: string): Promise<string | undefined
   return undefined;
 };
 
-/** Throws `config.invalid`, with the lines of the manifest, unless every hook is a plain file of the role. */
-export const assertHookFiles = async (folder: string, hooks: readonly ManifestHook[]): Promise<void> => {
-  const problems: Problem[] = [];
-  for (const { name, file, problem } of hooks) {
-    const fault = await faultOf(folder, file);
-    if (fault !== undefined) problems.push(problem(`hooks.${name}: ${fault}`));
-  }
+/** What is wrong with the Dockerfile and the hooks as files: each has to be a plain file of the role. */
+export const fileProblems = async (folder: string, files: readonly NamedFile[]): Promise<Problem[]> => {
+  const faults = await Promise.all(files.map(async ({ file, problem }) => ({ problem, fault: await faultOf(folder, file) })));
+  return faults.flatMap(({ problem, fault }) => (fault === undefined ? [] : [problem(fault)]));
+};
+
+/** Throws `config.invalid`, with the lines of the manifest, when one of its files is not as it has to be. */
+export const assertRoleFiles = async (folder: string, files: readonly NamedFile[]): Promise<void> => {
+  const problems = await fileProblems(folder, files);
   if (problems.length > 0) throw configError(problems);
 };

@@ -10,7 +10,7 @@ import { validateDocument } from '../config/validate.ts';
 import type { RoleFacts } from '../plan/facts.ts';
 import { ensureDir, unlessMissing, writeFileAtomic } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
-import { LOCK_FILE } from './hash-role.ts';
+import { LOCK_FILE } from '../shared/context-files.ts';
 import { roleDir } from './role-cache.ts';
 
 const packages = z

@@ -1,119 +1,113 @@
-import * as z from 'zod';
-import { AGENT_SLUGS, AGENTS, type AgentSlug } from '../agents/agents.ts';
-import { isProblem, parseDocument } from '../config/document.ts';
+import type { AgentSlug } from '../agents/agents.ts';
+import { isProblem, parseDocument, type TomlDocument } from '../config/document.ts';
 import { originOf } from '../config/layers.ts';
 import { configError, type Problem } from '../config/problems.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
-import { envName } from '../config/schema.ts';
 import { validateDocument } from '../config/validate.ts';
 import { HOOK_NAMES, type RoleHook } from '../plan/hooks.ts';
+import { envNotes, envProblems, tooManyVariables } from './manifest-env.ts';
+import { agentNotes, agentProblems, loginProblems, newerProblems, ownAgents, pluginProblems, versionProblem, withoutLogins } from './manifest-rules.ts';
+import { ManifestSchema, type ManifestToml } from './manifest-schema.ts';
 
-const MANIFEST_VERSIONS = ['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4', 'v1alpha5', 'v1alpha6'];
-
-const insideRole = z.string().refine((value) => value !== '' && !value.startsWith('/') && !value.split('/').includes('..') && !value.includes('\0'), {
-  error: 'expected a relative path inside the role',
-});
-
-/**
- * A hook is copied into the image by an instruction of a Dockerfile, where blanks,
- * patterns and variables would mean something; and git's own files are no part of it.
- */
-const hook = insideRole
-  .refine((value) => /^[\w.@+/-]*$/.test(value) && !value.startsWith('-'), { error: 'expected a path of letters, digits and . _ - + @ /' })
-  .refine((value) => !value.split('/').includes('.git'), { error: 'expected a file of the role, not one of git' });
-
-/** A model goes to the agent as one argument: it may not look like a flag. */
-const model = z.string().regex(/^[^-\s]\S{0,199}$/, 'expected a model name or alias');
-const agentTable = z
-  .strictObject({ model: model.optional().meta({ description: 'Model that the agent is started with.', otherwise: 'the agent’s own', refused: 'what looks like a flag' }) })
-  .optional()
-  .describe('The role supports this agent.');
-
-/** Said of every hook. */
-const HOOKS_REFUSED = 'absolute paths, `..`, links, and what is no file of the role or empty';
-
-/** A role never says how somebody is logged in: keys are the operator's. */
-const KEYS = new Set(['GH_TOKEN', 'GITHUB_TOKEN', ...Object.values(AGENTS).flatMap(({ keys }) => Object.values(keys))]);
-
-const variableName = envName.refine((name) => !KEYS.has(name), { error: 'a role cannot set a key: keys come from the operator' });
-
-const variable = z.strictObject({
-  default: z.string().meta({ description: 'Value, where no layer of the operator’s sets the variable. It is taken as it stands.' }),
-});
-
-/** What a role says of itself. A role can never say how logins are forwarded. */
-export const ManifestSchema = z
-  .strictObject({
-    version: z.enum(MANIFEST_VERSIONS as [string, ...string[]]).describe('Schema version of this file.'),
-    dockerfile: insideRole.meta({ description: 'Dockerfile of the role.', refused: 'absolute paths, `..`, links' }),
-    identity: z
-      .strictObject({ name: z.string().max(80).optional().meta({ description: 'Name for people.', otherwise: 'the key of the role', refused: 'more than 80 characters' }) })
-      .optional()
-      .describe('How the role presents itself.'),
-    agents: z
-      .array(z.enum(AGENT_SLUGS as [AgentSlug, ...AgentSlug[]]))
-      .min(1)
-      .optional()
-      .meta({ description: 'Agents that the role supports.', otherwise: 'Claude alone', refused: 'an agent without its table' }),
-    env: z
-      .record(variableName, variable)
-      .optional()
-      .meta({ description: 'Variables that the role needs.', refused: 'names that jackin sets itself, and those of keys' }),
-    hooks: z
-      .strictObject({
-        setup_once: hook.optional().meta({ description: 'Program that runs once in every instance, and again until it succeeds.', refused: HOOKS_REFUSED }),
-        source: hook.optional().meta({ description: 'Shell script that is sourced before every session of an agent: what it exports reaches the agent.', refused: HOOKS_REFUSED }),
-        preflight: hook.optional().meta({ description: 'Program that runs last before every session of an agent.', refused: HOOKS_REFUSED }),
-      })
-      .optional()
-      .describe('What runs in the container before an agent starts, in this order. A hook that fails stops the launch.'),
-    ...(Object.fromEntries(AGENT_SLUGS.map((slug) => [slug, agentTable])) as Record<AgentSlug, typeof agentTable>),
-  })
-  .superRefine((manifest, context) => {
-    for (const slug of manifest.agents ?? ['claude']) {
-      if (manifest[slug as AgentSlug] === undefined) {
-        context.addIssue({ code: 'custom', path: ['agents'], message: `the agent ${slug} needs its table: add [${slug}]` });
-      }
-    }
-  });
-
-/** A hook, and how to say what is wrong with it at its place. */
-export interface ManifestHook extends RoleHook {
+/** A file that the manifest names, and how to say what is wrong with it at its place. */
+export interface NamedFile {
+  /** Path below the role’s folder. */
+  file: string;
   problem: (message: string) => Problem;
 }
 
 export interface Manifest {
   name: string | undefined;
   dockerfile: string;
+  publishedImage: string | undefined;
   agents: AgentSlug[];
   models: Partial<Record<AgentSlug, string>>;
   /** Its variables; the operator's go before them. */
   env: EnvEntry[];
   /** In the order in which they run. */
-  hooks: ManifestHook[];
+  hooks: RoleHook[];
+  /** Its Dockerfile and its hooks. */
+  files: NamedFile[];
+  /** What a person should know about it, each with its place. */
+  notes: string[];
 }
 
-/** Parses and checks a `jackin.role.toml`. Problems are told as those of the configuration are. */
-export const parseManifest = (file: string, text: string): Manifest => {
-  const document = parseDocument(file, text);
-  if (isProblem(document)) throw configError([document]);
-  const result = validateDocument(ManifestSchema, document);
-  if (!result.ok) throw configError(result.problems);
-  const { value } = result;
-  // Without a list, a role is for Claude alone: the rule of the first manifests.
-  const agents = value.agents ?? ['claude'];
+/** What the manifest says, unless something is wrong with it. */
+export interface CheckedManifest {
+  manifest: Manifest | undefined;
+  problems: Problem[];
+}
+
+/** More of them help nobody. */
+const MAX_PROBLEMS = 100;
+
+/** In the order of the text, each place and sentence once, and not without end. */
+const arranged = (problems: Problem[]): Problem[] => {
+  const unique = [...new Map(problems.map((problem) => [JSON.stringify([problem.line, problem.column, problem.message]), problem])).values()];
+  const sorted = unique.sort((a, b) => a.line - b.line || a.column - b.column);
+  const first = sorted.slice(0, MAX_PROBLEMS);
+  const next = sorted[MAX_PROBLEMS];
+  return next === undefined ? first : [...first, { ...next, message: `and ${sorted.length - MAX_PROBLEMS} more, from here on`, lineText: '' }];
+};
+
+const withoutEnv = (document: TomlDocument): TomlDocument => {
+  const { env: _env, ...value } = document.value;
+  return { ...document, value };
+};
+
+const rulesOf = (document: TomlDocument): Problem[] => [...newerProblems(document), ...loginProblems(document), ...agentProblems(document), ...pluginProblems(document)];
+
+const envSource = ({ default: proposed, interactive = false, skippable = false, prompt, options, depends_on: dependsOn = [] }: NonNullable<ManifestToml['env']>[string]): EnvEntry['source'] =>
+  !interactive && dependsOn.length === 0
+    ? { kind: 'literal', value: proposed! }
+    : { kind: 'prompt', question: { interactive, skippable, prompt, options, proposed, dependsOn: dependsOn.map((one) => one.slice('env.'.length)) } };
+
+const filesOf = (document: TomlDocument, { dockerfile, hooks = {} }: ManifestToml): NamedFile[] => [
+  { file: dockerfile, problem: (message) => document.problem(['dockerfile'], `dockerfile: ${message}`) },
+  ...HOOK_NAMES.flatMap((name): NamedFile[] => {
+    const file = hooks[name];
+    return file === undefined ? [] : [{ file, problem: (message) => document.problem(['hooks', name], `hooks.${name}: ${message}`) }];
+  }),
+];
+
+const notesOf = (document: TomlDocument): string[] =>
+  arranged([...agentNotes(document), ...envNotes(document)]).map(({ file, line, message }) => `${file}:${line}: ${message}`);
+
+const read = (document: TomlDocument, value: ManifestToml): Manifest => {
+  const agents = ownAgents(document) as AgentSlug[];
   const models: Manifest['models'] = {};
   for (const slug of agents) {
-    const wanted = value[slug]?.model;
-    if (wanted !== undefined) models[slug] = wanted;
+    const { model }: { model?: string | undefined } = value[slug] ?? {};
+    if (model !== undefined) models[slug] = model;
   }
-  const env = Object.entries(value.env ?? {}).map(([name, { default: literal }]): EnvEntry => {
+  const env = Object.entries(value.env ?? {}).map(([name, variable]): EnvEntry => {
     const origin = originOf('role manifest', document, ['env', name, 'default']);
-    return { name, source: { kind: 'literal', value: literal }, origin, beaten: [] };
+    return { name, source: envSource(variable), origin, beaten: [] };
   });
-  const hooks = HOOK_NAMES.flatMap((name): ManifestHook[] => {
-    const wanted = value.hooks?.[name];
-    return wanted === undefined ? [] : [{ name, file: wanted, problem: (message) => document.problem(['hooks', name], message) }];
+  const hooks = HOOK_NAMES.flatMap((name): RoleHook[] => {
+    const file = value.hooks?.[name];
+    return file === undefined ? [] : [{ name, file }];
   });
-  return { name: value.identity?.name, dockerfile: value.dockerfile, agents, models, env, hooks };
+  const files = filesOf(document, value);
+  return { name: value.identity?.name, dockerfile: value.dockerfile, publishedImage: value.published_image, agents, models, env, hooks, files, notes: notesOf(document) };
+};
+
+/** Everything that is wrong with a `jackin.role.toml`, or what it says. */
+export const checkManifest = (file: string, text: string): CheckedManifest => {
+  const document = parseDocument(file, text);
+  if (isProblem(document)) return { manifest: undefined, problems: [document] };
+  const version = versionProblem(document);
+  if (version !== undefined) return { manifest: undefined, problems: [version] };
+  const tooMany = tooManyVariables(document);
+  const result = validateDocument(ManifestSchema, withoutLogins(tooMany === undefined ? document : withoutEnv(document)));
+  const ofEnv = tooMany === undefined ? envProblems(document) : [tooMany];
+  const problems = arranged([...rulesOf(document), ...ofEnv, ...(result.ok ? [] : result.problems)]);
+  return { manifest: result.ok && problems.length === 0 ? read(document, result.value) : undefined, problems };
+};
+
+/** As {@link checkManifest}; problems are thrown as those of the configuration are, as `config.invalid`. */
+export const parseManifest = (file: string, text: string): Manifest => {
+  const { manifest, problems } = checkManifest(file, text);
+  if (manifest === undefined) throw configError(problems);
+  return manifest;
 };

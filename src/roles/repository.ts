@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdtemp, rm } from 'node:fs/promises';
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ensurePrivateDir, unlessMissing } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -14,6 +14,8 @@ export interface Repository {
   /** Brings a ref here and tells its commit. `HEAD` is the default branch of the source. */
   fetch(url: string, ref: string): Promise<string>;
   has(commit: string): Promise<boolean>;
+  /** The whole commit that begins with these digits, if there is one and no other. */
+  complete(digits: string): Promise<string | undefined>;
   isAncestor(older: string, newer: string): Promise<boolean>;
   changedFiles(older: string, newer: string): Promise<string[]>;
   /** Unified diff of some files, without colours; nothing of either side is run to make it. */
@@ -61,6 +63,14 @@ const assertBounded = (entries: TreeEntry[]): void => {
   throw new JackinError('usage', `the repository holds ${entries.length} files with ${megabytes(bytes)}: a role has at most ${MAX_FILES} files and ${megabytes(MAX_BYTES)}. The biggest is ${biggest?.file} (${megabytes(biggest?.size ?? 0)})`);
 };
 
+/** What a git that was killed leaves behind would stop every later one. Only for whoever holds the lock of the role: nobody else is at work here. */
+const removeLocks = async (directory: string): Promise<void> => {
+  for (const place of ['', 'refs/jackin', 'refs/jackin/branches', 'objects/info']) {
+    const names = (await unlessMissing(readdir(path.join(directory, place)))) ?? [];
+    for (const name of names.filter((one) => one.endsWith('.lock'))) await rm(path.join(directory, place, name), { force: true });
+  }
+};
+
 /** Opens the repository, and makes it when it is not there. */
 export const openRepository = async (directory: string, call: GitCall): Promise<Repository> => {
   const git = (args: readonly string[], more: Partial<GitCall> = {}) => runGit(directory, args, { ...call, ...more });
@@ -70,6 +80,7 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
   }
   return {
     fetch: async (url, ref) => {
+      await removeLocks(directory);
       const target = localRef(ref);
       const source = ref === 'HEAD' ? 'HEAD' : `refs/heads/${ref}`;
       await git(['fetch', '--progress', '--no-tags', '--no-recurse-submodules', '--', url, `+${source}:${target}`], { network: true });
@@ -82,6 +93,13 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
         throw error;
       },
     ),
+    complete: async (digits) => {
+      const found = await git(['rev-parse', '--verify', '--quiet', `${digits}^{commit}`]).catch((error: unknown) => {
+        if (error instanceof GitError) return undefined;
+        throw error;
+      });
+      return found?.trim();
+    },
     isAncestor: (older, newer) => git(['merge-base', '--is-ancestor', older, newer]).then(
       () => true,
       (error: unknown) => {

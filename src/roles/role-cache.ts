@@ -2,10 +2,10 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
+import type { RoleFacts } from '../plan/facts.ts';
 import { asDiskError, ensurePrivateDir, unlessMissing, writeFileAtomic } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { withFileLock } from '../shared/lock.ts';
-import { hashRole } from './hash-role.ts';
 import { isCommit, type Repository } from './repository.ts';
 
 /*
@@ -84,17 +84,24 @@ const changedByHand = (dir: string, key: string): JackinError =>
     hint: `what is cached must be what was trusted. Work on a copy of your own, as in \`jackin load ./my-role\`; \`jackin role update ${key} --replace\` fetches it anew`,
   });
 
-/** Folder of a commit that was checked out, its content proven unchanged; undefined when there is none. */
-export const openCheckout = async (dir: string, key: string, cache: RoleCache, at: string): Promise<{ path: string; content: string } | undefined> => {
+/** Reads the role in a folder. */
+export type ReadFolder = (folder: string) => Promise<RoleFacts>;
+
+/** The role of a commit that was checked out, its content proven unchanged; undefined when there is no such checkout. */
+export const openCheckout = async (dir: string, key: string, cache: RoleCache, at: string, read: ReadFolder): Promise<RoleFacts | undefined> => {
   const content = cache.contents[at];
   const folder = checkoutDir(dir, at);
   if (content === undefined || (await unlessMissing(readdir(folder))) === undefined) return undefined;
-  if ((await hashRole(folder)) !== content) throw changedByHand(folder, key);
-  return { path: folder, content };
+  const role = await read(folder).catch((error: unknown) => {
+    // It could be read when it was checked out.
+    throw error instanceof JackinError && error.code !== 'interrupted' ? changedByHand(folder, key) : error;
+  });
+  if (role.contentHash !== content) throw changedByHand(folder, key);
+  return role;
 };
 
 /** Checks a commit out, beside those that are there. Under the lock of the role. */
-export const makeCheckout = async (dir: string, repository: Repository, cache: RoleCache, at: string): Promise<{ path: string; content: string }> => {
+export const makeCheckout = async (dir: string, repository: Repository, cache: RoleCache, at: string, read: ReadFolder): Promise<RoleFacts> => {
   const folder = checkoutDir(dir, at);
   const draft = `${folder}.draft`;
   try {
@@ -102,12 +109,13 @@ export const makeCheckout = async (dir: string, repository: Repository, cache: R
     await rm(draft, { recursive: true, force: true });
     await mkdir(draft);
     await repository.extract(at, draft);
-    const content = await hashRole(draft);
     await rm(folder, { recursive: true, force: true });
     await rename(draft, folder);
-    cache.contents[at] = content;
+    const role = await read(folder);
+    // Without this entry a folder counts as not there.
+    cache.contents[at] = role.contentHash;
     await writeCache(dir, cache);
-    return { path: folder, content };
+    return role;
   } catch (error) {
     await rm(draft, { recursive: true, force: true }).catch(() => undefined);
     throw asDiskError(error, `checking out into ${folder}`);

@@ -6,6 +6,8 @@ export interface ProgressEvent {
   /** Bytes, when there is something to count. */
   done?: number;
   total?: number;
+  /** Part of the step that begins, or goes on; what comes without one afterwards is what that part prints. */
+  stage?: { number: number; count: number };
 }
 
 export type Report = (event: ProgressEvent) => void;

@@ -35,6 +35,7 @@ beforeAll(async () => {
   await writeFile(path.join(outdir, 'package.json'), '{"type":"module"}');
   await mkdir(path.join(folder, 'roles', 'some'), { recursive: true });
   await writeFile(path.join(folder, 'roles', 'some', 'jackin.role.toml'), 'version = "v1alpha6"\ndockerfile = "Dockerfile"\nagents = ["kimi"]\n[kimi]\n');
+  await writeFile(path.join(folder, 'roles', 'some', 'Dockerfile'), 'FROM projectjackin/construct:trixie\n');
   await mkdir(path.join(folder, 'construct'));
   await writeFile(path.join(folder, 'construct', 'Dockerfile'), 'FROM scratch\n');
   for (const name of ['config', 'user', 'project']) await mkdir(path.join(folder, name));

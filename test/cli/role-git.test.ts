@@ -91,6 +91,18 @@ describe('a role that is used for the first time', () => {
     expect(stderr).toContain(`${short(changed)} is newer and not trusted`);
   });
 
+  it('is granted at a commit that is named: the newest, an older one, or none at all', async () => {
+    const first = source.git('rev-parse', 'HEAD');
+    source.write('Dockerfile', `${DOCKERFILE}RUN true\n`);
+    const second = source.commit('Change');
+    expect(await run(['config', 'trust', 'grant', KEY, '--commit', '0123456789ab'])).toMatchObject({ code: 7, stderr: expect.stringContaining(`newest one is ${short(second)}`) });
+    expect((await load()).code).toBe(6);
+    expect((await run(['config', 'trust', 'grant', KEY, '--commit', short(first)])).stdout).toContain(`trusted at ${short(first)}`);
+    expect((await load()).stderr).toContain(`${short(first)}, which is trusted, is used`);
+    await run(['config', 'trust', 'grant', KEY, '--commit', short(second)]);
+    expect((await load()).stderr).not.toContain('is newer');
+  });
+
   it('is planned by a dry run, which says what is missing and writes no trust down', async () => {
     const { code, stdout } = await run(['load', KEY, '--dry-run', '--format', 'json'], { ...yes, engine: undefined as never });
     expect(code).toBe(0);
@@ -182,6 +194,20 @@ describe('a newer commit', () => {
     expect(await run(['role', 'update', KEY])).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be fetched') });
   });
 
+  it('of one role is looked for although the source of another is away', async () => {
+    const other = makeRoleRepository(path.join(sandbox.root, 'other'));
+    await configure(source.dir, `[roles."acme/other"]\ngit = "${other.dir}"\n`);
+    await run(['config', 'trust', 'grant', 'acme/other']);
+    await run(['load', 'acme/other', '--prompt', 'hi']);
+    source.write('README.md', 'Better.\n');
+    const commit = source.commit('Docs');
+    await rm(other.dir, { recursive: true });
+    const { code, stdout } = await run(['role', 'update']);
+    expect(code).toBe(1);
+    expect(stdout).toContain(`→ ${short(commit)}`);
+    expect(stdout).toContain('acme/other: failed: role acme/other cannot be fetched');
+  });
+
   it('is recommended to be looked for when the last look is long ago', async () => {
     const later = { deps: { now: () => new Date('2026-12-21T12:00:00Z') } };
     expect((await load([], later)).stderr).toContain(`was last looked for 30 days ago; \`jackin role update ${KEY}\``);
@@ -208,7 +234,9 @@ describe('what is cached', () => {
   });
 
   it('from another source than the configuration names stops a launch; --replace fetches from there and asks', async () => {
-    const other = makeRoleRepository(path.join(sandbox.root, 'elsewhere'));
+    const other = { dir: path.join(sandbox.root, 'elsewhere.git') };
+    // The very same commits: it is whom they come from that was trusted.
+    source.git('clone', '--quiet', '--bare', '.', other.dir);
     await configure(other.dir);
     const { code, stderr } = await load();
     expect(code).toBe(8);
@@ -257,6 +285,23 @@ describe('a branch', () => {
     expect((await dataOf(['role', 'list'])).roles.find(({ role }: { role: string }) => role === KEY).commit).toBe(source.git('rev-parse', 'main'));
   });
 
+  it('comes back by hardline as it was, without a question, wherever the branch is by then', async () => {
+    source.git('checkout', '--quiet', '-b', 'feat/x');
+    source.write('Dockerfile', `${DOCKERFILE}RUN echo branch\n`);
+    const commit = source.commit('On a branch');
+    const started = await run(['load', KEY, '--detach', '--role-branch', 'feat/x', '--trust', short(commit)]);
+    const id = started.stdout.trim();
+    await run(['eject', id]);
+    source.write('Dockerfile', `${DOCKERFILE}RUN echo more\n`);
+    source.commit('The branch goes on');
+    expect((await load(['--role-branch', 'feat/x'], yes)).code).toBe(0);
+    const built = builtDockerfiles().length;
+    const { code, stderr } = await run(['hardline', id, '--detach', '--no-input']);
+    expect(stderr).toContain(`commit ${short(commit)}`);
+    expect(code).toBe(0);
+    expect(builtDockerfiles()).toHaveLength(built);
+  });
+
   it.each(['--upload-pack=evil', 'a..b', '-x', 'x.lock', 'a b', '@{u}', 'HEAD'])('%j is no branch', async (name) => {
     expect((await load([`--role-branch=${name}`])).code).toBe(2);
   });
@@ -269,6 +314,27 @@ describe('a branch', () => {
 });
 
 describe('a source', () => {
+  it('of a role that may not run in the workspace is not fetched', async () => {
+    await sandbox.write('config/workspaces/app.toml', `version = "v1alpha6"\nworkdir = "${sandbox.project}"\nallowed_roles = ["agent-smith"]\n[[mounts]]\nsrc = "${sandbox.project}"\ndst = "${sandbox.project}"\n`);
+    expect(await run(['load', KEY, 'app', '--detach'])).toMatchObject({ code: 2, stderr: expect.stringContaining('does not allow the role') });
+    await expect(readdir(path.join(sandbox.jackinHome, 'roles'))).rejects.toThrow(/ENOENT/);
+  });
+
+  it('that cannot be reached leaves nothing half there', async () => {
+    await configure(path.join(sandbox.root, 'nowhere'));
+    expect((await load()).code).toBe(1);
+    expect(await readdir(path.join(sandbox.jackinHome, 'roles'))).toEqual([]);
+  });
+
+  it('can be fetched after a git that was killed in the middle', async () => {
+    await load([], yes);
+    const refs = path.join(sandbox.jackinHome, 'roles', 'acme.backend', 'repository.git', 'refs', 'jackin');
+    await writeFile(path.join(refs, 'default.lock'), '');
+    source.write('README.md', 'x\n');
+    source.commit('More');
+    expect((await run(['role', 'update', KEY])).code).toBe(0);
+  });
+
   it('by convention is the repository jackin-<name> of the namespace, and one that is not there is not found', async () => {
     const { code, stderr } = await run(['load', 'chainargos/backend-engineer', '--detach']);
     expect(code).toBe(7);

@@ -64,7 +64,7 @@ describe('construct and role image on the real engine', () => {
   });
 
   test('the construct has its tools, and any repository is safe for git', async () => {
-    const tools = 'bash zsh git git-lfs gh curl jq less ssh rg fd fzf tree ps unzip xz';
+    const tools = 'bash zsh git git-lfs gh curl jq less ssh rg fd fzf tree ps unzip xz docker starship sudo';
     const answer = await shell(construct.reference, `for t in ${tools}; do command -v $t >/dev/null || echo missing $t; done; git config --get-all safe.directory; echo $LANG; ls /var/lib/apt/lists | wc -l; getent passwd 1000`);
     expect(answer.split('\n').slice(0, 3)).toEqual(['*', 'C.UTF-8', '0']);
     expect(answer).toContain('agent:x:1000:1000::/home/agent:');
@@ -166,10 +166,10 @@ describe('construct and role image on the real engine', () => {
     expect(await engine.listContainers({ 'jackin.test.build': scope.id })).toEqual([]);
   });
 
-  test('an interrupted build ends at once and leaves no container', async () => {
+  test('an interrupted build ends at once and leaves neither container nor image', async () => {
     // The containers of a build carry the labels of the steps before.
     const label = { 'jackin.test.build': scope.id };
-    const Dockerfile = `FROM projectjackin/construct:trixie\nLABEL jackin.test.build=${scope.id}\nRUN echo it runs; sleep 120\n`;
+    const Dockerfile = `FROM projectjackin/construct:trixie\nLABEL jackin.test.build=${scope.id}\nLABEL jackin.test.step=interrupted\nRUN echo it runs; sleep 120\n`;
     const spec = await role({ Dockerfile }, 'interrupted');
     const abort = new AbortController();
     const running: Promise<number>[] = [];
@@ -184,6 +184,44 @@ describe('construct and role image on the real engine', () => {
     expect(await Promise.all(running)).toEqual([1]);
     await expect.poll(async () => await engine.listContainers(label), { timeout: 10_000 }).toEqual([]);
     expect(await engine.imageId(spec.tag)).toBeUndefined();
+    expect((await engine.listImages(label)).filter((image) => image.labels['jackin.test.step'] === 'interrupted')).toEqual([]);
+  });
+
+  test('two launches that need one image build it once when they share a home, and both succeed when they do not', async () => {
+    const shared = { ...(await role({ Dockerfile: 'FROM projectjackin/construct:trixie\nRUN sleep 1; date +%N > /stamp\n' }, 'twice')), locks: await scope.temporary() };
+    const { engine: counted, builds } = counting(engine);
+    const told: string[] = [];
+    const both = await Promise.all([1, 2].map(async () => await ensureRoleImage(counted, shared, { onLine: (line) => void told.push(line) })));
+    expect(builds()).toBe(1);
+    expect(new Set(both.map(({ id }) => id)).size).toBe(1);
+    expect(told).toContainEqual(expect.stringMatching(/^another jackin \(process \d+\) builds .*: waiting for it$/));
+
+    const apart = await role({ Dockerfile: 'FROM projectjackin/construct:trixie\nRUN sleep 1; date +%N > /other\n' }, 'apart');
+    const others = await Promise.all([1, 2].map(async () => await ensureRoleImage(engine, apart, {})));
+    expect(others.map(({ built }) => built)).toEqual([true, true]);
+    expect(await shell(apart.tag, 'wc -l < /other')).toBe('1\n');
+  });
+
+  test('a rebuild runs every step again, takes the tag over and removes the old image unless a container uses it', async () => {
+    const spec = await role({ Dockerfile: 'FROM projectjackin/construct:trixie\nRUN date +%N > /stamp\n' }, 'rebuild');
+    const first = await ensureRoleImage(engine, spec, {});
+    const second = await ensureRoleImage(engine, { ...spec, rebuild: true }, {});
+    expect(second.built).toBe(true);
+    expect(await engine.imageId(spec.tag)).toBe(second.id);
+    expect(await engine.imageId(first.id)).toBeUndefined();
+    const container = await engine.createContainer(containerSpec(`${scope.id}-holds`, spec.tag, scope.labels));
+    await ensureRoleImage(engine, { ...spec, rebuild: true }, {});
+    expect(await engine.imageId(second.id)).toBe(second.id);
+    await engine.removeContainer(container);
+    await engine.removeImage(second.id);
+  });
+
+  test('a published image that cannot be had is replaced by the Dockerfile, and that is said', async () => {
+    const published = { reference: 'localhost:1/absent:v1', digest: `sha256:${'0'.repeat(64)}` };
+    const spec = { ...(await role({ Dockerfile: 'FROM projectjackin/construct:trixie\n' }, 'published')), published };
+    const told: string[] = [];
+    expect(await ensureRoleImage(engine, spec, { onLine: (line) => void told.push(line) })).toMatchObject({ built: true });
+    expect(told).toContainEqual(expect.stringMatching(/^localhost:1\/absent@sha256:0{64} is not used \(pulling .*\): the role is built from its Dockerfile$/));
   });
 
   test('the shipped role builds', async () => {

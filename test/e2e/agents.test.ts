@@ -183,6 +183,17 @@ describe.each(CASES)('$agent', ({ agent, file, login, ready, keyVariable, env, a
     expect(stdout + stderr).not.toContain(key);
   });
 
+  test.runIf(process.getuid?.() === 0)('runs as root too, where operator and workdir are root: it is told that it is in a sandbox', async () => {
+    await chown(world.sandbox.dirs.project, 0, 0);
+    const key = secret('key');
+    await world.config(configWith(agent, { ...env, [keyVariable]: `$${keyVariable}` }, `[${agent}]\nauth_forward = "api_key"`));
+    await world.serveAgent(agent, { apiKeys: [key] });
+    const { code, stdout, stderr } = await prompt(agent, 'as root', args?.api_key, { [keyVariable]: key });
+    expect(stderr).toContain('user       0:0: operator and workdir belong to root: uid 0 without any capability');
+    expect(stdout + stderr).toContain(`fake ${agent} heard: `);
+    expect(code).toBe(0);
+  });
+
   test('asks nothing at its first start in a repository, and answers a person', async () => {
     const key = secret('key');
     await world.config(configWith(agent, { ...env, [keyVariable]: `$${keyVariable}` }, `[${agent}]\nauth_forward = "api_key"`));

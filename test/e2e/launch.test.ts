@@ -1,7 +1,8 @@
 /** What a launch does when it is interrupted, killed, crowded or lied to: the real CLI on the real engine. */
 import { spawn, spawnSync } from 'node:child_process';
-import { chown, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { execa } from 'execa';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -135,6 +136,24 @@ describe('who the container is', () => {
     const [state = ''] = await world.stateDirs();
     expect(await stat(path.join(state, 'home/.kimi-code/device_id'))).toMatchObject({ uid: 1234 });
     expect(await stat(path.join(state, 'handoff'))).toMatchObject({ uid: 1234 });
+  });
+
+  test.runIf(process.getuid?.() === 0)('has a name, a home that it can write, ssh and git, whatever its uid; what it writes in a mount is the operator’s', async () => {
+    const { project } = world.sandbox.dirs;
+    const role = path.join(world.sandbox.dirs.temp, 'look');
+    await mkdir(role);
+    await writeFile(path.join(role, 'jackin.role.toml'), 'version = "v1alpha6"\ndockerfile = "Dockerfile"\nagents = ["kimi"]\n[kimi]\n[hooks]\npreflight = "look.sh"\n');
+    await writeFile(path.join(role, 'Dockerfile'), 'FROM projectjackin/construct:trixie\n');
+    const looks = ['whoami', 'id -u', 'id -g', 'echo "$HOME"', 'mkdir "$HOME/made" && echo home', 'ssh -T -G example.test >/dev/null && echo ssh', 'git -C "$JACKIN_WORKDIR" status --short >/dev/null && echo git'];
+    await writeFile(path.join(role, 'look.sh'), `#!/bin/bash\n{ ${looks.join('; ')}; } > "$JACKIN_WORKDIR/seen" 2>&1\n`);
+    await execa('git', ['init', '--quiet', project]);
+    for (const uid of [54321, 1000]) {
+      await execa('chown', ['-R', `${uid}:${uid + 1}`, project]);
+      await world.jackin(['load', role, project, '--prompt', 'hello']);
+      const file = path.join(project, 'seen');
+      expect((await readFile(file, 'utf8')).split('\n')).toEqual(['agent', String(uid), String(uid + 1), '/home/agent', 'home', 'ssh', 'git', '']);
+      expect(await stat(file)).toMatchObject({ uid, gid: uid + 1 });
+    }
   });
 
   test('a role cannot get in front of the capsule', async () => {

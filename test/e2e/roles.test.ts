@@ -1,4 +1,5 @@
 /** A role's life on the real engine, from a real git server: first trust, build, launch, update, branch, pin, a remote that moves. */
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type GitServer, startGitServer } from '../fakes/git-server.ts';
@@ -36,7 +37,8 @@ afterAll(async () => {
 const jackin = (words: string[]) => world.jackin(words, server.env);
 const load = (words: string[] = []) => jackin(['load', KEY, world.sandbox.dirs.project, '--network', world.sandbox.network, '--no-input', '--prompt', 'hello', ...words]);
 const head = () => source.git('rev-parse', 'HEAD').slice(0, 12);
-const said = async () => (await world.jackin(['config', 'path'])).code === 0 && (await import('node:fs/promises')).readFile(path.join(world.sandbox.dirs.project, 'said'), 'utf8');
+/** What the role's hook has written down in all launches so far. */
+const said = () => readFile(path.join(world.sandbox.dirs.project, 'said'), 'utf8');
 
 test('first trust: nothing is built without it; a grant for the commit that was looked at lets it run', async () => {
   const refused = await load();
@@ -79,7 +81,27 @@ test('a branch has its own image, and leaves the role as it is', async () => {
   expect((await load(['--role-branch', 'feat/x'])).code).toBe(6);
   expect((await load(['--role-branch', 'feat/x', '--trust', commit])).code).toBe(0);
   expect((await load()).code).toBe(0);
-  expect((await said()).toString().split('\n').slice(-3)).toEqual(['branch', 'second', '']);
+  expect((await said()).split('\n').slice(-3)).toEqual(['branch', 'second', '']);
+});
+
+test('a pin holds the commit and every package; --locked refuses anything else', async () => {
+  const pinned = head();
+  const { stdout } = await jackin(['role', 'pin', KEY, '--format', 'json']);
+  const { file, lock } = JSON.parse(stdout).data;
+  expect(lock.commit.slice(0, 12)).toBe(pinned);
+  expect(lock.agents.kimi.packages.map(({ name }: { name: string }) => name)).toContain('@moonshot-ai/kimi-code');
+  expect((await load(['--locked'])).code).toBe(0);
+
+  source.write('tool', '#!/bin/sh\necho third\n');
+  source.commit('A third tool');
+  expect((await jackin(['role', 'update', KEY])).stdout).toContain(`${pinned} is pinned and stays in use`);
+  expect((await load(['--locked'])).code).toBe(0);
+  expect((await said()).endsWith('second\n')).toBe(true);
+
+  const text = await readFile(file, 'utf8');
+  await writeFile(file, text.replace(/construct = ".*"/, 'construct = "jackin-local/construct:0123456789ab"'));
+  expect(await load(['--locked'])).toMatchObject({ code: 8, stderr: expect.stringContaining('jackin-local/construct:0123456789ab is pinned') });
+  expect((await jackin(['role', 'pin', KEY, '--remove'])).code).toBe(0);
 });
 
 test('a remote that moved stops the launch, and is asked about', async () => {

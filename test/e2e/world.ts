@@ -39,7 +39,7 @@ interface Outcome {
 }
 
 interface Prewarmed {
-  data: { image: { tag: string }; volumes: { runtime: { name: string } } };
+  data: { roles: { image: { tag: string } }[]; volumes: { runtime: { name: string } } };
 }
 
 export interface World {
@@ -87,8 +87,8 @@ export const makeWorld = async (name: string): Promise<World> => {
   const prewarm = async (agent: string) => {
     const { code, stdout, stderr } = await jackin(['prewarm', 'agent-smith', '--agent', agent, '--format', 'json']);
     if (code !== 0) throw new Error(`jackin prewarm ended with ${code}: ${stderr}`);
-    const { image, volumes } = (JSON.parse(stdout) as Prewarmed).data;
-    return { image: image.tag, runtimeVolume: volumes.runtime.name };
+    const { roles, volumes } = (JSON.parse(stdout) as Prewarmed).data;
+    return { image: roles[0]!.image.tag, runtimeVolume: volumes.runtime.name };
   };
 
   const containers = async () => {

@@ -76,7 +76,7 @@ export const fakeInspection = (state: State, planted: Planted): Inspection => {
           return container && describe(container, state.images.get(container.info.image)?.id);
         }
         case 'image':
-          return image === undefined ? undefined : { Id: state.images.get(image)!.id, Config: { Labels: state.images.get(image)!.labels } };
+          return image === undefined ? undefined : { Id: state.images.get(image)!.id, Size: 270_000_000, Created: '2026-11-21T10:00:00Z', Config: { Labels: state.images.get(image)!.labels } };
         case 'history of image':
           return image === undefined ? undefined : ['FROM scratch', ...(planted.history.get(image) ?? [])].map((line) => ({ CreatedBy: line }));
         case 'network':

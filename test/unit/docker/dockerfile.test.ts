@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseDockerfile, substituteConstruct } from '../../../src/docker/dockerfile.ts';
+import { parseDockerfile } from '../../../src/docker/dockerfile-parse.ts';
+import { needsBuildKit } from '../../../src/docker/dockerfile-rules.ts';
+import { substituteConstruct } from '../../../src/docker/dockerfile.ts';
 
 const substituted = (...lines: string[]): string => substituteConstruct(lines.join('\n'), 'Dockerfile', 'mine:1');
 
@@ -17,6 +19,14 @@ describe('the construct in a role\'s Dockerfile', () => {
     ['FROM golang:1 AS build\nRUN make\nFROM projectjackin/construct:trixie\nCOPY --from=build /a /b', 'FROM golang:1 AS build\nRUN make\nFROM mine:1\nCOPY --from=build /a /b'],
     ['FROM projectjackin/construct:a\nVOLUME /data /jackinx /home2', 'FROM mine:1\nVOLUME /data /jackinx /home2'],
     ['FROM projectjackin/construct:a AS build\nFROM projectjackin/construct:a', 'FROM mine:1 AS build\nFROM mine:1'],
+    ['# syntax=docker/dockerfile:1\nFROM projectjackin/construct:a', '# escape=\\\nFROM mine:1'],
+    ['# syntax=x\n# escape=`\nFROM projectjackin/construct:a\nRUN a `\n  b', '# escape=`\n#\nFROM mine:1\nRUN a `\n  b'],
+    ['\ufeff#!/bin/x\n# syntax=x\nFROM projectjackin/construct:a', '#!/bin/x\n# escape=\\\nFROM mine:1'],
+    ['FROM ${BASE:-projectjackin/construct:trixie}', 'FROM mine:1'],
+    ['FROM projectjackin/construct:a\nRUN <<EOF cat\nFROM debian\nVOLUME /jackin \\\nEOF\nUSER x', 'FROM mine:1\nRUN <<EOF cat\nFROM debian\nVOLUME /jackin \\\nEOF\nUSER x'],
+    ['FROM projectjackin/construct:a\nRUN echo "<<EOF" a<<b $((1<<2))', 'FROM mine:1\nRUN echo "<<EOF" a<<b $((1<<2))'],
+    [`FROM golang@sha256:${'b'.repeat(64)} AS Build\nFROM build AS next\nFROM projectjackin/construct:a\nCOPY --from=Build /a /b`, `FROM golang@sha256:${'b'.repeat(64)} AS Build\nFROM build AS next\nFROM mine:1\nCOPY --from=Build /a /b`],
+    [`FROM projectjackin/construct:a\nADD --checksum=sha256:${'c'.repeat(64)} https://example.test/x /x`, `FROM mine:1\nADD --checksum=sha256:${'c'.repeat(64)} https://example.test/x /x`],
     ['# FROM debian\nFROM projectjackin/construct:a\nRUN echo \\\n# FROM debian\n  FROM debian', '# FROM debian\nFROM mine:1\nRUN echo \\\n# FROM debian\n  FROM debian'],
   ])('%j', (text, expected) => {
     expect(substituted(text)).toBe(expected);
@@ -25,13 +35,28 @@ describe('the construct in a role\'s Dockerfile', () => {
   test.each([
     [['FROM debian:trixie'], 'Dockerfile:1: the final FROM is debian:trixie'],
     [['FROM projectjackin/construct:a AS b', '', 'FROM b'], 'Dockerfile:3: the final FROM is b'],
-    [['FROM projectjackin/construct'], 'Dockerfile:1: the final FROM is projectjackin/construct;'],
+    [['FROM projectjackin/construct'], 'Dockerfile:1: FROM projectjackin/construct: projectjackin/construct names no version'],
     [['FROM projectjackin/construct-evil:1'], 'Dockerfile:1'],
     [['FROM evil/projectjackin/construct:1'], 'Dockerfile:1'],
     [['FROM'], 'Dockerfile:1: the final FROM is empty'],
     [['FROM --platform=linux/arm64 projectjackin/construct:a'], 'Dockerfile:1: FROM --platform=linux/arm64'],
+    [['FROM projectjackin/construct:latest'], 'Dockerfile:1: FROM projectjackin/construct:latest: the tag latest of projectjackin/construct:latest moves'],
+    [['FROM golang AS b', 'FROM projectjackin/construct:a'], 'Dockerfile:1: FROM golang: golang names no version'],
+    [['FROM localhost:5000/golang AS b', 'FROM projectjackin/construct:a'], 'Dockerfile:1: FROM localhost:5000/golang: localhost:5000/golang names no version'],
+    [['FROM node:Latest', 'FROM projectjackin/construct:a'], 'Dockerfile:1: FROM node:Latest: the tag Latest'],
+    [['FROM projectjackin/construct:a', 'COPY --from=alpine /a /b'], 'Dockerfile:2: from=alpine: alpine names no version'],
+    [['FROM projectjackin/construct:a', 'COPY --from=projectjackin/construct:a /a /b'], 'Dockerfile:2: from=projectjackin/construct:a: the construct stands only in a FROM'],
+    [['FROM projectjackin/construct:a', 'RUN --mount=type=bind,from=alpine x'], 'Dockerfile:2: from=alpine'],
+    [['FROM projectjackin/construct:a', 'RUN --mount=type=secret,id=x x'], 'Dockerfile:2: RUN --mount=type=secret: a role is built without any secret'],
+    [['FROM projectjackin/construct:a', 'ADD https://example.test/x /x'], 'Dockerfile:2: ADD https://example.test/x: nothing says what this download has to be'],
+    [['FROM projectjackin/construct:a', 'ADD ["http://example.test/x", "/x"]'], 'Dockerfile:2: ADD http://example.test/x'],
+    [['FROM projectjackin/construct:a', 'ARG U=https://example.test', 'ADD ${U}/x /x'], 'Dockerfile:3: ADD https://example.test/x'],
+    [['FROM projectjackin/construct:a', 'ADD git@example.test:a/b.git /x'], 'Dockerfile:2: ADD git@example.test:a/b.git'],
+    [['FROM projectjackin/construct:a', 'ONBUILD RUN x'], 'Dockerfile:2: ONBUILD would never run'],
+    [['FROM projectjackin/construct:a', 'RUM x'], 'Dockerfile:2: RUM is not an instruction'],
+    [['FROM projectjackin/construct:a', 'RUN <<-"END"', '\tEN', 'END x'], 'Dockerfile:2: the text of this instruction does not end: there is no line END'],
     [['RUN x'], 'Dockerfile: there is no FROM'],
-    [['FROM projectjackin/construct:a', 'VOLUME /data /jackin/run'], 'Dockerfile:2: VOLUME /jackin/run: jackin itself mounts at /jackin'],
+    [['FROM projectjackin/construct:a', 'VOLUME /data /jackin/run'], 'Dockerfile:2: VOLUME /jackin/run: jackin itself mounts there'],
     [['FROM projectjackin/construct:a', 'VOLUME ["/home/agent/.kimi-code/"]'], 'Dockerfile:2: VOLUME /home/agent/.kimi-code/'],
     [['FROM projectjackin/construct:a', 'VOLUME /home'], 'Dockerfile:2: VOLUME /home'],
     [['FROM projectjackin/construct:a', 'RUN x \\'], 'Dockerfile:2: this instruction does not end'],
@@ -55,9 +80,20 @@ describe('the construct in a role\'s Dockerfile', () => {
   test('instructions know their first line', () => {
     const found = parseDockerfile('FROM x\n\n# c\nRUN a && \\\n  b\nenv A=1\n', 'Dockerfile');
     expect(found).toEqual([
-      { line: 1, end: 1, keyword: 'FROM', rest: 'x' },
-      { line: 4, end: 5, keyword: 'RUN', rest: 'a && b' },
-      { line: 6, end: 6, keyword: 'ENV', rest: 'A=1' },
+      { line: 1, end: 1, keyword: 'FROM', rest: 'x', heredoc: false },
+      { line: 4, end: 5, keyword: 'RUN', rest: 'a && b', heredoc: false },
+      { line: 6, end: 6, keyword: 'ENV', rest: 'A=1', heredoc: false },
     ]);
+  });
+
+  test.each([
+    ['RUN --mount=type=cache,target=/x make', 'RUN --mount=type=cache,target=/x'],
+    ['RUN --network=none make', 'RUN --network=none'],
+    ['COPY --chown=1:1 --chmod=755 a b', 'COPY --chmod=755'],
+    ['RUN <<EOF\nx\nEOF', 'RUN with a text that follows it (<<)'],
+    ['RUN make --mount=x', undefined],
+    ['COPY --chown=1:1 a b', undefined],
+  ])('%j needs BuildKit for %s', (text, what) => {
+    expect(needsBuildKit(parseDockerfile(`FROM x\n${text}`, 'Dockerfile'))).toEqual(what === undefined ? undefined : { line: 2, what });
   });
 });

@@ -6,6 +6,7 @@ import { packContext } from '../../../src/docker/build-context.ts';
 import { constructReference, ensureConstruct } from '../../../src/docker/construct.ts';
 import { directoryKey, keyOf } from '../../../src/docker/content-key.ts';
 import { ensureRoleImage, roleImageTag } from '../../../src/docker/role-image.ts';
+import { JackinError } from '../../../src/shared/errors.ts';
 import { fakeEngine, filesOfTar, type FakeOptions } from '../../fakes/engine.ts';
 
 const packageRoot = path.resolve(import.meta.dirname, '../../..');
@@ -114,8 +115,55 @@ describe('the image of a role', () => {
     expect(error).toMatchObject({ code: 'build.failed', message: ['it broke at Dockerfile:3: RUN x', ...expected].join('\n') });
   });
 
+  test('with what only BuildKit can build says where, and builds nothing', async () => {
+    await write('Dockerfile', 'FROM projectjackin/construct:trixie\nRUN --mount=type=cache,target=/x make');
+    const engine = fakeEngine();
+    await expect(ensureRoleImage(engine, spec(), {})).rejects.toMatchObject({ code: 'build.failed', message: expect.stringContaining('Dockerfile:2: RUN --mount=type=cache,target=/x needs BuildKit'), hint: expect.any(String) });
+    expect(engine.calls).toEqual([]);
+  });
+
   test('without a Dockerfile says where it was looked for', async () => {
     await expect(ensureRoleImage(fakeEngine(), spec(), {})).rejects.toMatchObject({ code: 'build.failed', message: expect.stringContaining(`at Dockerfile (looked in ${directory})`) });
+  });
+});
+
+describe('the published image of a role', () => {
+  const digest = `sha256:${'d'.repeat(64)}`;
+  const pinned = `registry.test:5000/acme/role@${digest}`;
+  const published = { reference: 'registry.test:5000/acme/role:v1', digest };
+  const spec = () => ({ roleDir: directory, dockerfile: 'Dockerfile', hooks: [], constructReference: 'construct:1', tag: 'role:1', labels: {}, published });
+  beforeEach(async () => await write('Dockerfile', 'FROM projectjackin/construct:trixie\nRUN x'));
+
+  test('is pulled by its digest, never by its name, once, and gets the layer of jackin', async () => {
+    const engine = fakeEngine({ pullable: [pinned, published.reference] });
+    await ensureRoleImage(engine, spec(), {});
+    expect(engine.calls).toEqual([`pullImage ${pinned}`, 'buildImage role:1']);
+    expect(engine.dockerfiles[0]).toMatch(new RegExp(`^FROM ${pinned}\n\nUSER 0\nRUN `));
+    await ensureRoleImage(engine, { ...spec(), tag: 'role:2' }, {});
+    expect(engine.calls.slice(2)).toEqual(['buildImage role:2']);
+  });
+
+  test.each([
+    ['has a volume where jackin mounts', { Volumes: { '/home': {} } }, 'it has a volume /home, where jackin itself mounts'],
+    ['has instructions for whoever builds on it', { OnBuild: ['USER x'] }, 'it has ONBUILD instructions'],
+  ])('that %s is left, and that is said', async (_name, Config, why) => {
+    const engine = { ...fakeEngine({ images: [pinned] }), inspect: async () => ({ Config }) };
+    const told: string[] = [];
+    await ensureRoleImage(engine, spec(), { onLine: (line) => void told.push(line) });
+    expect(told[0]).toBe(`${pinned} is not used (${why}): the role is built from its Dockerfile`);
+    expect(engine.dockerfiles[0]).toMatch(/^FROM construct:1\nRUN x\n/);
+  });
+
+  test('that cannot be pulled because the engine is gone does not turn into a build', async () => {
+    const engine = { ...fakeEngine(), pullImage: async () => await Promise.reject(new JackinError('engine.unreachable', 'gone')) };
+    await expect(ensureRoleImage(engine, spec(), {})).rejects.toThrow('gone');
+    expect(engine.dockerfiles).toEqual([]);
+  });
+
+  test('its digest is a part of the tag', () => {
+    const role = { key: 'a', content: 'c', dockerfile: 'Dockerfile', hooks: [], constructKey: 'k' };
+    expect(new Set([roleImageTag(role), roleImageTag({ ...role, published }), roleImageTag({ ...role, published: { ...published, digest: `sha256:${'e'.repeat(64)}` } })]).size).toBe(3);
+    expect(roleImageTag({ ...role, published: { ...published, reference: 'other' } })).toBe(roleImageTag({ ...role, published }));
   });
 });
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { agentPackages, type AgentVolumeOptions, ensureAgentVolume, ensurePackageVolume, newestAgentVolume } from '../../../src/docker/agent-volumes.ts';
+import { agentPackages, type AgentVolumeOptions, ensureAgentVolume, ensurePackageVolume, newestAgentVolume, newestFirst } from '../../../src/docker/agent-volumes.ts';
 import { currentOwner } from '../../../src/shared/owner.ts';
 import { fakeEngine, type FakeEngine } from '../../fakes/engine.ts';
 import { kimiPackages, startNpmRegistry, type FakeNpmRegistry, type FakePackage } from '../../fakes/npm-registry.ts';
@@ -127,6 +127,15 @@ test('the newest that the registry has is looked for although something is cache
   expect(next).toMatchObject({ version: '2.2.0', filled: true });
   expect(await newestAgentVolume(engine, options(), {})).toEqual({ ...next, filled: false });
   expect(downloads()).toHaveLength(4);
+});
+
+test.each([
+  [['2.9.0', '2.10.0', '2.1.0'], ['2.10.0', '2.9.0', '2.1.0']],
+  [['2.9.0', '3.0.0-rc.1', '10.0.0', 'nonsense'], ['10.0.0', '3.0.0-rc.1', '2.9.0', 'nonsense']],
+  [['0.0.1790142911-g7618fb', '0.0.1790712063-g11'], ['0.0.1790712063-g11', '0.0.1790142911-g7618fb']],
+])('of %j the newest is the first of %j', async (versions, sorted) => {
+  const volumes = versions.map((version) => ({ name: version, labels: { 'jackin.agent.version': version }, createdAt: '' }));
+  expect((await newestFirst(volumes)).map(({ name }) => name)).toEqual(sorted);
 });
 
 test('a download tells how far it is', async () => {

@@ -17,6 +17,7 @@ const role = (changes: Partial<RoleFacts>): World['facts'] => ({
     trust: { state: 'built-in', why: 'part of jackin' },
     notes: [],
     lock: null,
+    published: null,
     ...changes,
   },
 });

@@ -44,7 +44,7 @@ describe('roles', () => {
 
   it('hold no links, which could lead out of them', async () => {
     await symlink('/etc/passwd', path.join(folder, 'x'));
-    await expect(hash()).rejects.toThrow(/My Role\/x is a link/);
+    await expect(hash()).rejects.toThrow(/x in .*My Role is a link/);
   });
 
   it('need a manifest, and a folder', async () => {
