@@ -285,6 +285,15 @@ describe('a branch', () => {
     expect((await dataOf(['role', 'list'])).roles.find(({ role }: { role: string }) => role === KEY).commit).toBe(source.git('rev-parse', 'main'));
   });
 
+  it('is asked about even where it runs what is trusted', async () => {
+    await load([], yes);
+    source.git('checkout', '--quiet', '-b', 'docs');
+    source.write('README.md', 'On a branch.\n');
+    source.commit('Docs');
+    expect((await load(['--role-branch', 'docs'])).code).toBe(6);
+    expect((await load(['--role-branch', 'docs'], yes)).stderr).toContain('runs here what it runs at');
+  });
+
   it('comes back by hardline as it was, without a question, wherever the branch is by then', async () => {
     source.git('checkout', '--quiet', '-b', 'feat/x');
     source.write('Dockerfile', `${DOCKERFILE}RUN echo branch\n`);

@@ -39,7 +39,10 @@ describe('roles', () => {
     const added = await hash();
     expect(added).not.toBe(before);
     await chmod(path.join(folder, 'run.sh'), 0o755);
-    expect(await hash()).not.toBe(added);
+    const executable = await hash();
+    expect(executable).not.toBe(added);
+    await writeFile(path.join(folder, 'run.sh'), '#!/bin/ls\n');
+    expect(await hash()).not.toBe(executable);
   });
 
   it('hold no links, which could lead out of them', async () => {
