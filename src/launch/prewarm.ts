@@ -7,6 +7,7 @@ import { cachedAgentVolumes } from '../docker/agent-volumes.ts';
 import type { Engine } from '../docker/engine.ts';
 import { loggedInAgents } from '../plan/auth.ts';
 import type { RoleFacts } from '../plan/facts.ts';
+import { pinOf } from '../plan/lock.ts';
 import { AS_CACHED, type RoleHandling, type RoleSelector } from '../plan/request.ts';
 import { JackinError } from '../shared/errors.ts';
 import { currentOwner } from '../shared/owner.ts';
@@ -106,8 +107,8 @@ const prewarmRole = async (stage: Stage, selector: RoleSelector, named: AgentSlu
   const agents: ReadyAgent[] = [];
   let whole: Prepared | undefined;
   for (const slug of named.length > 0 ? named : await agentsHere(role, stage)) {
-    const agent = { slug, version: files.global?.value.agents?.[slug]?.version ?? null, packages: role.lock?.agents[slug]?.packages ?? null };
-    const { prepared, ready } = await prewarmAgent(stage, wantedFor(role, image, agent));
+    const pin = pinOf(files.global?.value.agents?.[slug]?.version, role, slug);
+    const { prepared, ready } = await prewarmAgent(stage, wantedFor(role, image, { slug, ...pin }));
     whole = prepared;
     agents.push(ready);
   }

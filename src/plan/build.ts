@@ -10,7 +10,7 @@ import { loggedInAgents, planAuth, unusedKeyWarnings } from './auth.ts';
 import { commitWarnings, planCommits } from './commits.ts';
 import type { Facts } from './facts.ts';
 import { planGithub, unusedGithubWarnings } from './github.ts';
-import { assertLocked, lockDrift, pinnedPackages, pinnedVersion } from './lock.ts';
+import { assertLocked, lockDrift, pinOf } from './lock.ts';
 import { judgeMounts } from './mount-policy.ts';
 import { containerName, networkName } from './names.ts';
 import { ID_PLACEHOLDER, type LaunchPlan, type PlannedAuth, type PlannedMount } from './plan.ts';
@@ -182,7 +182,7 @@ const planWarnings = (config: ResolvedConfig, facts: Facts, auth: PlannedAuth[],
 
 /** The other agents of the role come along where they cost nothing: then one of them can join the instance at once. */
 const planVolumes = (config: ResolvedConfig, facts: Facts, launched: LaunchPlan['agent']): LaunchPlan['volumes'] => {
-  const others = facts.role.agents.filter((slug) => slug !== launched.slug).map((slug) => ({ slug, version: pinnedVersion(config, facts, slug) }));
+  const others = facts.role.agents.filter((slug) => slug !== launched.slug).map((slug) => ({ slug, version: pinOf(config.agentVersions[slug]?.value, facts.role, slug).version }));
   const target = (slug: string): string => `/jackin/agents/${slug}`;
   return [
     { holds: 'Node and the capsule', target: RUNTIME_DIR, if_cached: null },
@@ -211,7 +211,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
   assertWorkdirMounted(config.workspace.workdir, config.mounts, facts);
   const auth = planAuth(config, facts, slug, request);
   const model = planModel(facts, slug, auth.find((entry) => entry.agent === slug)!);
-  const agent = { slug, decided_by, version: pinnedVersion(config, facts, slug), packages: pinnedPackages(config, facts, slug), model };
+  const agent = { slug, decided_by, ...pinOf(config.agentVersions[slug]?.value, role, slug), model };
   const name = containerName(ID_PLACEHOLDER, config.workspace.name, role.key);
   const instanceDir = path.join(facts.paths.dataDir, name);
   return {

@@ -4,14 +4,17 @@ import type { ResolvedConfig } from '../config/resolve.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Facts, LockedPackage } from './facts.ts';
 
-/** What the configuration pins goes before a role's jackin.lock: it is the operator's own. */
-export const pinnedVersion = (config: ResolvedConfig, { role }: Facts, slug: AgentSlug): string | null =>
-  config.agentVersions[slug]?.value ?? role.lock?.agents[slug]?.version ?? null;
+/** What an agent is pinned to: a version, and the packages that it must be made of where a lock names them. */
+export interface AgentPin {
+  version: string | null;
+  packages: LockedPackage[] | null;
+}
 
-/** Digests of the packages that an agent must be made of; null where no lock says so. */
-export const pinnedPackages = (config: ResolvedConfig, facts: Facts, slug: AgentSlug): LockedPackage[] | null => {
-  const locked = facts.role.lock?.agents[slug];
-  return locked !== undefined && pinnedVersion(config, facts, slug) === locked.version ? locked.packages : null;
+/** What the configuration pins goes before a role's jackin.lock: it is the operator's own. */
+export const pinOf = (configured: string | undefined, { lock }: Facts['role'], slug: AgentSlug): AgentPin => {
+  const locked = lock?.agents[slug];
+  if (locked !== undefined && (configured === undefined || configured === locked.version)) return locked;
+  return { version: configured ?? null, packages: null };
 };
 
 /** In what a launch differs from the role's jackin.lock, one clause each. */
