@@ -63,7 +63,8 @@ export const asker = (deps: Deps): Ask | undefined => {
   const streams = { input: deps.stdin, output: deps.stderr, signal: deps.signal };
   return async ({ text: question, proposed, options, skippable }) => {
     const { isCancel, select, text } = await import('@clack/prompts');
-    const message = printable(question);
+    // A role writes it: one line, whatever stands in it.
+    const message = question.replaceAll(/\p{Cc}+/gu, ' ');
     const initial = proposed === undefined ? {} : { initialValue: proposed };
     const choices = [...(options ?? []).map((value) => ({ value, label: printable(value) })), ...(skippable ? [{ value: '', label: 'none of them' }] : [])];
     const answer =

@@ -43,6 +43,9 @@ interface Known {
   skipped: Set<string>;
 }
 
+/** What an operator's value brought in may be of several lines: then it is no text to go on typing at. */
+const isOneLine = (text: string | undefined): boolean => text === undefined || !/\p{Cc}/u.test(text);
+
 /** The answer as a text; `filled in later` for a proposal that refers to what is read at the launch. */
 const answerTo = async ({ name, source: { question } }: Prompt, { texts }: Known, ask: Ask | undefined): Promise<{ text: string } | 'filled in later' | 'skipped' | 'missing'> => {
   const { interactive, skippable, options, prompt } = question;
@@ -52,7 +55,7 @@ const answerTo = async ({ name, source: { question } }: Prompt, { texts }: Known
   if (!interactive) return asProposed;
   if (ask === undefined) return proposed !== undefined ? asProposed : skippable ? 'skipped' : 'missing';
   const text = prompt === undefined ? name : `${fillIn(prompt, (other) => texts.get(other) ?? `$${other}`)} (${name})`;
-  const answer = await ask({ name, text, proposed, options, skippable });
+  const answer = await ask({ name, text, proposed: isOneLine(proposed) ? proposed : undefined, options, skippable });
   if (answer === '' && skippable) return 'skipped';
   return answer === proposed ? asProposed : { text: answer };
 };

@@ -44,6 +44,10 @@ const valueProblems = ({ name, interactive, has, default: proposed, options, ref
   if (has('options') && !interactive) problems.push(problem('options', 'only a question has options: add interactive = true'));
   const variable = options?.findIndex((option) => referencesOf(option).length > 0) ?? -1;
   if (variable !== -1) problems.push(problem('options', `option ${variable + 1} refers to a variable: options are taken as they stand`));
+  // They are shown in a terminal, and typed there.
+  for (const [key, texts] of [['default', interactive && proposed !== undefined ? [proposed] : []], ['options', options ?? []]] as const) {
+    if (texts.some((one) => /\p{Cc}/u.test(one))) problems.push(problem(key, 'holds a line break or another control character, which no answer can'));
+  }
   if (options !== undefined && proposed !== undefined && !options.includes(proposed)) problems.push(problem('default', `is none of the options of ${shown(name)}`));
   const seen = new Set<string>();
   for (const { key, name: reference } of references) {
