@@ -5,14 +5,13 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { execa } from 'execa';
 import { JackinError, messageOf } from '../shared/errors.ts';
+import { endGroupWith } from '../shared/process-group.ts';
 import { keyOf } from './content-key.ts';
 import type { Engine, LongCall } from './engine.ts';
 import type { Env } from './find-endpoint.ts';
 import { MANAGED } from './labels.ts';
 
 const SUITE = 'trixie';
-/** How long a program that is told to stop may take to clean up. */
-const GRACE_MS = 3000;
 const OFFICIAL = ['debian:trixie-slim', 'debian:trixie'];
 const EXCLUDED = ['doc', 'info', 'lintian', 'locale', 'man'].map((name) => `path-exclude=/usr/share/${name}/*`);
 const MMDEBSTRAP_ARGS = [
@@ -92,25 +91,7 @@ const start = (program: Program, signal: AbortSignal | undefined) => {
     buffer: { stdout: false },
     detached: true,
   });
-  const killGroup = (name: NodeJS.Signals): void => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, name);
-    } catch {
-      // The group is gone.
-    }
-  };
-  let patience: NodeJS.Timeout | undefined;
-  const stop = (): void => {
-    killGroup('SIGTERM');
-    patience = setTimeout(() => killGroup('SIGKILL'), GRACE_MS);
-  };
-  signal?.addEventListener('abort', stop, { once: true });
-  child.once('close', () => {
-    // By the time it fires, the number might be another group's.
-    clearTimeout(patience);
-    signal?.removeEventListener('abort', stop);
-  });
-  return { child, stop };
+  return { child, stop: endGroupWith(child, signal) };
 };
 
 const importOutput = async (engine: Engine, reference: string, program: Program, call: LongCall): Promise<void> => {

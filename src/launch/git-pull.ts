@@ -1,5 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import path from 'node:path';
+import { endGroupWith } from '../shared/process-group.ts';
 import type { Deps } from './deps.ts';
 
 const TIMEOUT_MS = 60_000;
@@ -28,20 +29,25 @@ export interface PullOutcome {
 
 const runGit = async (repository: string, args: string[], { env, signal }: Deps): Promise<string> => {
   const { execa } = await import('execa');
-  const { stdout } = await execa('git', [...SAFE_SETTINGS.flatMap((setting) => ['-c', setting]), '-C', repository, ...args], {
+  const limit = AbortSignal.timeout(TIMEOUT_MS);
+  const child = execa('git', [...SAFE_SETTINGS.flatMap((setting) => ['-c', setting]), '-C', repository, ...args], {
     env: { ...env, GIT_TERMINAL_PROMPT: '0', GIT_SSH_COMMAND: 'ssh -oBatchMode=yes' },
     extendEnv: false,
     stdin: 'ignore',
-    timeout: TIMEOUT_MS,
-    cancelSignal: signal,
+    // git starts helpers, which would go on without it.
+    detached: true,
   });
-  return stdout;
+  endGroupWith(child, AbortSignal.any([signal, limit]));
+  try {
+    return (await child).stdout;
+  } catch (error) {
+    throw limit.aborted ? new Error(`git did not answer within ${TIMEOUT_MS / 1000} seconds`, { cause: error }) : error;
+  }
 };
 
 const firstLine = (error: unknown): string => {
-  const { stderr, shortMessage, timedOut } = error as { stderr?: string; shortMessage?: string; timedOut?: boolean };
-  if (timedOut) return `git did not answer within ${TIMEOUT_MS / 1000} seconds`;
-  return (stderr || shortMessage || 'git failed').split('\n')[0]!.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 200);
+  const { stderr, shortMessage, message } = error as { stderr?: string; shortMessage?: string; message?: string };
+  return (stderr || shortMessage || message || 'git failed').split('\n')[0]!.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 200);
 };
 
 const pull = async (repository: string, deps: Deps): Promise<PullOutcome | undefined> => {

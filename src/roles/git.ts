@@ -1,4 +1,5 @@
 import { JackinError } from '../shared/errors.ts';
+import { endGroupWith } from '../shared/process-group.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -65,9 +66,13 @@ export interface GitCall {
   /** Asks a server, with the operator's own settings for that (proxies, credentials). */
   network?: boolean;
   extraEnv?: Env;
+  /** How long a server may say nothing at all. */
+  silenceMs?: number;
   onProgress?: (line: string) => void;
 }
 
+/** git itself only watches transfers that have begun, not a server that never answers. */
+const SILENCE_MS = 60_000;
 const MAX_OUTPUT = 64 * 1024 * 1024;
 
 /** What git complained about, in one line that can be shown. */
@@ -88,9 +93,12 @@ export class GitError extends JackinError {
   }
 }
 
+const interrupted = (): JackinError => new JackinError('interrupted', 'git: interrupted');
+
 /** Runs git on one repository. Throws `GitError`, `not-found` where there is no git, and `interrupted`. */
 export const runGit = async (repository: string, args: readonly string[], call: GitCall): Promise<string> => {
   const { execa } = await import('execa');
+  if (call.signal.aborted) throw interrupted();
   const settings = SETTINGS.flatMap((setting) => ['-c', setting]);
   const child = execa('git', [...settings, '--git-dir', repository, ...args], {
     env: environment(call.env, { ...(call.network ? {} : NO_SETTINGS), ...call.extraEnv }),
@@ -98,25 +106,35 @@ export const runGit = async (repository: string, args: readonly string[], call: 
     stdin: 'ignore',
     maxBuffer: MAX_OUTPUT,
     stripFinalNewline: false,
-    cancelSignal: call.signal,
-    forceKillAfterDelay: 2000,
+    // git starts helpers, which would go on without it.
+    detached: true,
   });
-  const { onProgress } = call;
-  if (onProgress !== undefined) {
-    child.stderr.on('data', (chunk: Buffer) => {
-      const line = chunk.toString('utf8').split(/[\n\r]/).map((text) => text.trim()).filter(Boolean).at(-1);
-      if (line !== undefined) onProgress(line);
-    });
-  }
+  const stop = endGroupWith(child, call.signal);
+  const { silenceMs = SILENCE_MS, onProgress } = call;
+  let silent = false;
+  const patience = call.network
+    ? setTimeout(() => {
+        silent = true;
+        stop();
+      }, silenceMs)
+    : undefined;
+  child.stderr.on('data', (chunk: Buffer) => {
+    patience?.refresh();
+    const line = chunk.toString('utf8').split(/[\n\r]/).map((text) => text.trim()).filter(Boolean).at(-1);
+    if (line !== undefined) onProgress?.(line);
+  });
   try {
     return (await child).stdout;
   } catch (error) {
     const { stderr, code } = error as { stderr?: string; code?: string };
-    if (call.signal.aborted) throw new JackinError('interrupted', 'git: interrupted');
+    if (call.signal.aborted) throw interrupted();
     if (code === 'ENOENT') throw new JackinError('not-found', 'there is no git on this machine, and roles come by git', { hint: 'install git, or name a folder, as in `jackin load ./my-role`' });
+    if (silent) throw new GitError(`the server has said nothing for ${silenceMs / 1000} seconds`, error);
     if (/No space left on device|Disk quota exceeded/.test(stderr ?? '')) {
       throw new JackinError('disk.full', 'fetching the role: there is no space left on the disk', { hint: 'free some space and run the command again; what was there before is unchanged' });
     }
     throw new GitError(complaintOf(stderr ?? ''), error);
+  } finally {
+    clearTimeout(patience);
   }
 };

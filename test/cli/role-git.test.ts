@@ -1,4 +1,5 @@
 import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { fakeCapsule } from '../fakes/capsule.ts';
@@ -322,6 +323,15 @@ describe('a branch', () => {
   });
 });
 
+/** Takes connections and says nothing. */
+const deafServer = async (): Promise<{ server: Server; port: number }> => {
+  const server = createServer((socket) => socket.unref().on('error', () => undefined));
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+};
+
 describe('a source', () => {
   it('of a role that may not run in the workspace is not fetched', async () => {
     await sandbox.write('config/workspaces/app.toml', `version = "v1alpha6"\nworkdir = "${sandbox.project}"\nallowed_roles = ["agent-smith"]\n[[mounts]]\nsrc = "${sandbox.project}"\ndst = "${sandbox.project}"\n`);
@@ -333,6 +343,18 @@ describe('a source', () => {
     await configure(path.join(sandbox.root, 'nowhere'));
     expect((await load()).code).toBe(1);
     expect(await readdir(path.join(sandbox.jackinHome, 'roles'))).toEqual([]);
+  });
+
+  it('that never answers is given up when the operator does, and leaves nothing', async () => {
+    const { server, port } = await deafServer();
+    try {
+      await configure(`https://127.0.0.1:${port}/x.git`);
+      const { code } = await load([], { env: { GIT_ALLOW_PROTOCOL: 'https' }, signal: AbortSignal.timeout(700) });
+      expect(code).toBe(130);
+      expect(await readdir(path.join(sandbox.jackinHome, 'roles'))).toEqual([]);
+    } finally {
+      server.close();
+    }
   });
 
   it('can be fetched after a git that was killed in the middle', async () => {

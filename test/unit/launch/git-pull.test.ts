@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -40,6 +41,17 @@ describe('git pull on entry', () => {
     expect((await pull())[0]!.said).toMatch(/^not pulled: error: Your local changes/);
     await rm(path.join(root, 'origin'), { recursive: true });
     expect((await pull())[0]!.said).toMatch(/^not pulled: /);
+  });
+
+  it('ends with the operator’s patience where a server never answers', async () => {
+    const server = createServer((socket) => socket.unref().on('error', () => undefined));
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    git('-C', 'clone', 'remote', 'set-url', 'origin', `https://127.0.0.1:${(server.address() as AddressInfo).port}/x`);
+    const impatient = { ...deps(), signal: AbortSignal.timeout(500) };
+    await expect(pullRepositories([clone], impatient)).rejects.toThrow(/timeout/);
+    server.close();
   });
 
   it('passes over what is no repository', async () => {
