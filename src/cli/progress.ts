@@ -50,7 +50,7 @@ export const progressPrinter = (deps: Deps): { report: Report; end: () => void }
     open = live;
   };
   const reportLive = (event: ProgressEvent, output?: string): void => {
-    const width = Math.min(MAX_WIDTH, (stderr.columns ?? deps.stdout.columns ?? USUAL_WIDTH) - 1);
+    const width = Math.min(MAX_WIDTH, (stderr.columns || deps.stdout.columns || USUAL_WIDTH) - 1);
     const head = `${event.step.padEnd(10)} ${amount(event)}`;
     const message = output === undefined ? plain(event.message) : cut(plain(event.message), Math.floor((width - head.length) * NAME_SHARE));
     draw(cut(`${head}${message}${output === undefined ? '' : ` | ${plain(output)}`}`, width));

@@ -246,6 +246,13 @@ describe('what is cached', () => {
     expect((await load()).code).toBe(6);
   });
 
+  it('is built anew by --rebuild, and only then', async () => {
+    expect((await load()).code).toBe(0);
+    expect(builtDockerfiles()).toHaveLength(1);
+    expect((await load(['--rebuild'])).code).toBe(0);
+    expect(builtDockerfiles()).toHaveLength(2);
+  });
+
   it('can be lost: what is trusted is still known', async () => {
     await rm(path.join(sandbox.jackinHome, 'roles'), { recursive: true });
     expect((await load()).code).toBe(0);

@@ -36,6 +36,10 @@ describe('on a terminal', () => {
     ]);
   });
 
+  test('a terminal that does not know its width counts as a usual one', () => {
+    expect(shown([{ step: 'runtime', message: 'asking the npm registry for Node 24' }], 0)).toEqual(['runtime    asking the npm registry for Node 24']);
+  });
+
   test('a download has its bytes in the bar, and without a total just the bytes', () => {
     expect(
       shown([
