@@ -4,6 +4,7 @@ import type { BuildSpec, Engine, LongCall } from './engine.ts';
 
 const TAIL_LINES = 15;
 const STEP_TEXT = 100;
+const MESSAGE_PART = 200;
 const SILENCE_MS = 30_000;
 const GRACE_MS = 5000;
 const POLL_MS = 200;
@@ -20,11 +21,16 @@ interface Step {
   number: number;
   count: number;
   text: string;
+  place: string;
 }
 
 /** A program that a step has run may be the one to notice. */
 const DISK_FULL = /no space left on device/i;
 const DISK_HINT = "free some space on the disk that holds the engine's data, then try again";
+
+/** An engine may have given up the builder that is asked for. */
+const NO_BUILDER = /\bbuild(?:er|kit)\b/i;
+const BUILDER_HINT = 'this engine may have another builder only: set JACKIN_BUILDER to buildkit, or to classic';
 
 /** What the builder says of its own housekeeping. */
 const HOUSEKEEPING = /^(?: ---> |Removing intermediate container |Successfully (?:built|tagged) )/;
@@ -44,7 +50,8 @@ const follow = (call: LongCall, name: (step: number, text: string) => NamedStep 
     silentSince = Date.now();
     const [, number, count, text] = /^Step (\d+)\/(\d+) : (.*)/.exec(line) ?? [];
     if (text !== undefined) {
-      step = { number: Number(number), count: Number(count), text: name(Number(number), text)?.text ?? text.slice(0, STEP_TEXT) };
+      const named = name(Number(number), text);
+      step = { number: Number(number), count: Number(count), text: named?.text ?? text.slice(0, STEP_TEXT), place: named?.place ?? `step ${number}` };
       isForeign = text.startsWith('FROM ');
       sayStep('');
       return;
@@ -62,6 +69,10 @@ const follow = (call: LongCall, name: (step: number, text: string) => NamedStep 
   const tellOfSilence = (): void => sayStep(` (nothing printed for ${Math.round((Date.now() - silentSince) / 1000)} s)`);
   return { onLine, tellOfSilence, tail, images, step: () => step };
 };
+
+/** The engine repeats a whole script in its message: the beginning says which one it is, the end why it failed. */
+const shortened = (message: string): string =>
+  message.length <= 2 * MESSAGE_PART ? message : `${message.slice(0, MESSAGE_PART)} … ${message.slice(-MESSAGE_PART)}`.replaceAll(/\s+/g, ' ');
 
 const tagsOf = (image: { RepoTags?: string[] | null }): string[] => image.RepoTags ?? [];
 
@@ -104,11 +115,13 @@ export const buildWithTail = async (
     if (error.code === 'interrupted') await removeTraces(engine, followed.images).catch(() => undefined);
     if (error.code !== 'build.failed' && error.code !== 'disk.full') throw error;
     const step = followed.step();
-    const code = error.code === 'build.failed' && followed.tail.some((line) => DISK_FULL.test(line)) ? 'disk.full' : error.code;
-    const hint = code === 'disk.full' ? DISK_HINT : error.hint;
-    const where = step === undefined ? '' : ` at ${name(step.number, step.text)?.place ?? `step ${step.number}`}: ${step.text}`;
+    const isFull = error.code === 'disk.full' || followed.tail.some((line) => DISK_FULL.test(line));
+    const code = isFull ? 'disk.full' : error.code;
+    const hint = isFull ? DISK_HINT : step === undefined && NO_BUILDER.test(error.message) ? BUILDER_HINT : error.hint;
+    const message = isFull && error.code !== 'disk.full' ? `the container engine's disk is full: ${error.message}` : error.message;
+    const where = step === undefined ? '' : ` at ${step.place}: ${step.text}`;
     const lines = followed.tail.map((line) => `  | ${line}`);
-    throw new JackinError(code, [`${error.message}${where}`, ...lines].join('\n'), { hint, cause: error.cause });
+    throw new JackinError(code, [`${shortened(message)}${where}`, ...lines].join('\n'), { hint, cause: error.cause });
   } finally {
     clearInterval(watch);
   }

@@ -95,6 +95,7 @@ const build = async (engine: Engine, reference: string, options: ConstructOption
     tag: reference,
     labels: MANAGED,
     buildArgs: { BASE: base.reference },
+    ...(options.env.JACKIN_BUILDER === 'buildkit' ? { builder: 'buildkit' as const } : {}),
     ...(options.rebuild ? { noCache: true } : {}),
   };
   await buildWithTail(engine, spec, call, () => undefined);

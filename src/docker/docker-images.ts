@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { JackinError } from '../shared/errors.ts';
+import { traceReader } from './buildkit-trace.ts';
 import { bounded, boundedOr, engineError, listOf, plainLine, withSignal } from './engine-call.ts';
 import type { Engine, LongCall, Removal } from './engine.ts';
 import { nodeReadable } from './node-readable.ts';
@@ -14,6 +15,8 @@ interface ProgressLine {
   progress?: string;
   error?: string;
   errorDetail?: { message?: string };
+  /** Of the event `moby.buildkit.trace`: base64. */
+  aux?: unknown;
 }
 
 /** An engine that ends in the middle of its answer leaves half a line. */
@@ -34,12 +37,15 @@ const follow = async (body: NodeJS.ReadableStream, { onLine }: LongCall): Promis
     const plain = plainLine(line);
     if (plain !== '') onLine?.(plain);
   };
+  const trace = traceReader(say);
   const take = (json: string): void => {
     if (json.trim() === '') return;
     const event = parseEvent(json);
     const failure = event.errorDetail?.message ?? event.error;
     if (failure !== undefined) throw new Error(failure);
-    if (event.stream !== undefined) {
+    if (event.id === 'moby.buildkit.trace') {
+      if (typeof event.aux === 'string') trace.take(event.aux);
+    } else if (event.stream !== undefined) {
       const lines = (text + event.stream).split('\n');
       text = lines.pop() ?? '';
       lines.forEach(say);
@@ -48,13 +54,18 @@ const follow = async (body: NodeJS.ReadableStream, { onLine }: LongCall): Promis
     }
   };
   body.setEncoding('utf8');
-  for await (const chunk of body) {
-    const lines = (pending + String(chunk)).split('\n');
-    pending = lines.pop() ?? '';
-    lines.forEach(take);
+  try {
+    for await (const chunk of body) {
+      const lines = (pending + String(chunk)).split('\n');
+      pending = lines.pop() ?? '';
+      lines.forEach(take);
+    }
+    take(pending);
+  } finally {
+    // The last line before a failure is the one that people look for.
+    trace.end();
+    say(text);
   }
-  take(pending);
-  say(text);
 };
 
 /** Runs a call that may take minutes: no limit on its time, but it ends when it is told to. */
@@ -113,8 +124,8 @@ export const imageCalls = (docker: Docker): ImageCalls => ({
       labels: { ...spec.labels },
       buildargs: { ...spec.buildArgs },
       nocache: spec.noCache ?? false,
-      // The builder that streams its output as text, and that needs no session of its own.
-      version: '1' as const,
+      // A number, and not the text "2": for that the client would open a gRPC session, which nothing here needs.
+      version: (spec.builder === 'buildkit' ? 2 : 1) as unknown as '1',
       // Without both, a failed or interrupted step leaves its container behind.
       rm: true,
       forcerm: true,

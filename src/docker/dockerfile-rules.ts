@@ -73,12 +73,22 @@ const BUILDKIT_FLAG: Readonly<Record<string, RegExp>> = {
   ADD: /^(?:--\S+\s+)*(--(?:link|chmod|exclude|checksum|keep-git-dir|unpack)\b\S*)/,
 };
 
-/** What only BuildKit can build of a Dockerfile, and where; undefined when the engine's first builder can build it as well. */
-export const needsBuildKit = (instructions: readonly Instruction[]): { line: number; what: string } | undefined => {
-  for (const { line, keyword, rest, heredoc } of instructions) {
+/** Understood by BuildKit from the beginning of the engines that are supported. */
+const OLD_FLAG = /^--(?:mount|network|security|chmod)=/;
+
+export interface Modern {
+  line: number;
+  what: string;
+  /** Docker 20.10 does not know it yet. */
+  isNew: boolean;
+}
+
+/** What only BuildKit can build of a Dockerfile: all of it, with its places. */
+export const modernIn = (instructions: readonly Instruction[]): Modern[] =>
+  instructions.flatMap(({ line, keyword, rest, heredoc }) => {
     const flag = BUILDKIT_FLAG[keyword]?.exec(rest)?.[1];
-    if (flag !== undefined) return { line, what: `${keyword} ${flag}` };
-    if (heredoc) return { line, what: `${keyword} with a text that follows it (<<)` };
-  }
-  return undefined;
-};
+    return [
+      ...(flag === undefined ? [] : [{ line, what: `${keyword} ${flag}`, isNew: !OLD_FLAG.test(flag) }]),
+      ...(heredoc ? [{ line, what: `${keyword} with a text that follows it (<<)`, isNew: true }] : []),
+    ];
+  });

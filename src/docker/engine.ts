@@ -115,6 +115,8 @@ export interface BuildSpec {
   tag: string;
   labels: Labels;
   buildArgs?: Record<string, string>;
+  /** The classic one where nothing is said. */
+  builder?: 'classic' | 'buildkit';
   /** Runs every step, also those that the engine remembers. */
   noCache?: boolean;
 }

@@ -7,7 +7,7 @@ import { packContext } from './build-context.ts';
 import { buildWithTail, type NamedStep } from './build.ts';
 import { keyOf } from './content-key.ts';
 import { type Instruction, parseDockerfile } from './dockerfile-parse.ts';
-import { needsBuildKit } from './dockerfile-rules.ts';
+import { modernIn } from './dockerfile-rules.ts';
 import { substituteConstruct } from './dockerfile.ts';
 import type { Engine, Labels, LongCall } from './engine.ts';
 import { MANAGED } from './labels.ts';
@@ -80,6 +80,9 @@ const hookInstructions = (hooks: readonly RoleHook[]): string[] =>
         `RUN ${JSON.stringify(['/bin/chmod', '-R', '0755', HOOKS_DIR])}`,
       ];
 
+/** Docker 20.10. */
+const OLDEST_API = '1.41';
+
 /** Instructions without continuation lines: they must mean the same under any `# escape=` of the role. */
 const thinLayer = (hooks: readonly RoleHook[]): string =>
   ['', 'USER 0', `RUN ${JSON.stringify(['/bin/sh', '-ec', layerScript()])}`, ...hookInstructions(hooks), ''].join('\n');
@@ -121,6 +124,8 @@ export interface RoleImageSpec {
   labels: Labels;
   /** Taken in place of what the Dockerfile would make. */
   published?: PublishedImage | undefined;
+  /** `classic` or `buildkit`, when somebody wants one: value of JACKIN_BUILDER. */
+  builder?: string | undefined;
   /** Builds although the image is there, every step anew. */
   rebuild?: boolean;
   /** Folder for locks: of several launches that need the image, one builds it. */
@@ -136,40 +141,71 @@ const readDockerfile = async (spec: RoleImageSpec): Promise<string> => {
   }
 };
 
+type Builder = 'classic' | 'buildkit';
+
+/** BuildKit where the Dockerfile asks for it (ADR 0018), else the classic builder, unless somebody decides. */
+const chooseBuilder = (engine: Engine, spec: RoleImageSpec, instructions: readonly Instruction[]): Builder => {
+  const { builder: wanted, dockerfile } = spec;
+  if (wanted && wanted !== 'classic' && wanted !== 'buildkit') {
+    throw new JackinError('usage', `JACKIN_BUILDER=${wanted}: expected classic or buildkit`);
+  }
+  const modern = modernIn(instructions);
+  const [first] = modern;
+  if (first === undefined) return wanted === 'buildkit' ? 'buildkit' : 'classic';
+  if (wanted === 'classic') {
+    throw new JackinError('build.failed', `${dockerfile}:${first.line}: ${first.what} needs BuildKit, and JACKIN_BUILDER=classic forbids it`, { hint: 'unset JACKIN_BUILDER' });
+  }
+  const tooNew = engine.apiVersion === OLDEST_API ? modern.find(({ isNew }) => isNew) : undefined;
+  if (tooNew === undefined) return 'buildkit';
+  throw new JackinError('build.failed', `${dockerfile}:${tooNew.line}: ${tooNew.what} needs Docker 23 or newer, and this engine is older`, {
+    hint: 'upgrade the engine, or write it without: a text, for instance, as a file that is copied',
+  });
+};
+
+interface RoleText {
+  text: string;
+  instructions: Instruction[];
+  builder: Builder;
+}
+
 /** What is built before jackin's own layer: the role's Dockerfile, or one line for its published image. */
-const roleText = async (engine: Engine, spec: RoleImageSpec, call: LongCall): Promise<{ text: string; instructions: Instruction[] }> => {
+const roleText = async (engine: Engine, spec: RoleImageSpec, call: LongCall): Promise<RoleText> => {
   const published = spec.published === undefined ? undefined : await obtainPublished(engine, spec.published, call);
-  if (published !== undefined) return { text: `FROM ${published}\n`, instructions: [] };
+  if (published !== undefined) return { text: `FROM ${published}\n`, instructions: [], builder: chooseBuilder(engine, spec, []) };
   const role = await readDockerfile(spec);
   const text = substituteConstruct(role, spec.dockerfile, spec.constructReference);
   const instructions = parseDockerfile(role, spec.dockerfile);
-  const modern = needsBuildKit(instructions);
-  if (modern !== undefined) {
-    const message = `${spec.dockerfile}:${modern.line}: ${modern.what} needs BuildKit, and jackin builds with the engine's classic builder`;
-    throw new JackinError('build.failed', message, { hint: 'write it without: a cache mount as a plain RUN, a text as a file that is copied' });
-  }
-  return { text, instructions };
+  return { text, instructions, builder: chooseBuilder(engine, spec, instructions) };
+};
+
+/** BuildKit counts by stage, and only what makes a layer: there the text tells which instruction it is. */
+const instructionAt = (step: number, stepText: string, { instructions, builder }: RoleText): Instruction | undefined => {
+  if (builder === 'classic') return instructions[step - 1];
+  const plain = (text: string): string => text.replaceAll(/\s+/g, ' ').trim();
+  return instructions.find(({ keyword, rest }) => plain(`${keyword} ${rest}`) === plain(stepText));
 };
 
 const OWN_LAYER: NamedStep = { place: 'the layer that jackin adds', text: 'preparing the homes of the agents' };
 
 const build = async (engine: Engine, spec: RoleImageSpec, call: LongCall): Promise<string> => {
-  const { text, instructions } = await roleText(engine, spec, call);
+  const role = await roleText(engine, spec, call);
   const context = await packContext(spec.roleDir, {
     dockerfile: spec.dockerfile,
-    text: text + thinLayer(spec.hooks),
+    text: role.text + thinLayer(spec.hooks),
     always: spec.hooks.map(({ file }) => file),
   });
-  const name = (step: number, instructionText: string): NamedStep => {
-    const instruction = instructions[step - 1];
+  const name = (step: number, stepText: string): NamedStep | undefined => {
+    const instruction = instructionAt(step, stepText, role);
     if (instruction !== undefined) return { place: `${spec.dockerfile}:${instruction.line}` };
-    return instructionText.startsWith('FROM ') ? { place: 'the published image' } : OWN_LAYER;
+    if (stepText.startsWith('FROM ')) return undefined;
+    return role.builder === 'buildkit' && !stepText.includes('/jackin') ? undefined : OWN_LAYER;
   };
   const request = {
     context,
     dockerfile: path.posix.normalize(spec.dockerfile),
     tag: spec.tag,
     labels: { ...MANAGED, ...spec.labels },
+    builder: role.builder,
     ...(spec.rebuild ? { noCache: true } : {}),
   };
   await buildWithTail(engine, request, call, name);

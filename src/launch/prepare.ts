@@ -75,6 +75,7 @@ const ensureImages = async ({ packageRoot, env, signal }: Deps, paths: Paths, en
     published: wanted.image.published ?? undefined,
     rebuild: wanted.image.rebuild,
     locks,
+    builder: env.JACKIN_BUILDER,
   };
   await ensureRoleImage(engine, spec, call('image'));
   signal.throwIfAborted();

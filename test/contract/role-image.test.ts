@@ -200,6 +200,8 @@ describe('construct and role image on the real engine', () => {
     const others = await Promise.all([1, 2].map(async () => await ensureRoleImage(engine, apart, {})));
     expect(others.map(({ built }) => built)).toEqual([true, true]);
     expect(await shell(apart.tag, 'wc -l < /other')).toBe('1\n');
+    // The one that was named first has no name any more.
+    for (const { id } of others) await engine.removeImage(id);
   });
 
   test('a rebuild runs every step again, takes the tag over and removes the old image unless a container uses it', async () => {
@@ -222,6 +224,21 @@ describe('construct and role image on the real engine', () => {
     const told: string[] = [];
     expect(await ensureRoleImage(engine, spec, { onLine: (line) => void told.push(line) })).toMatchObject({ built: true });
     expect(told).toContainEqual(expect.stringMatching(/^localhost:1\/absent@sha256:0{64} is not used \(pulling .*\): the role is built from its Dockerfile$/));
+  });
+
+  test('what needs BuildKit is built by it, with the same lines', async () => {
+    const Dockerfile = 'FROM projectjackin/construct:trixie\nRUN --mount=type=cache,target=/cache echo it   runs; touch /cache/x /made\nCOPY --chmod=711 Dockerfile /tool\n';
+    const spec = await role({ Dockerfile }, 'modern');
+    const told: string[] = [];
+    await ensureRoleImage(engine, { ...spec, rebuild: true }, { onLine: (line, progress) => void told.push(progress?.stage === undefined ? line : `${progress.stage.number}/${progress.stage.count} ${line}`) });
+    expect(told.slice(1)).toEqual([
+      '2/4 RUN --mount=type=cache,target=/cache echo it   runs; touch /cache/x /made',
+      'it runs',
+      '3/4 COPY --chmod=711 Dockerfile /tool',
+      '4/4 preparing the homes of the agents',
+    ]);
+    expect(await shell(spec.tag, 'stat -c %a /tool; ls /made /cache; readlink /jackin/kimi')).toBe('711\n/made\n\n/cache:\nhandoff/current/kimi\n');
+    expect(await engine.listImages(scope.labels)).toContainEqual(expect.objectContaining({ tags: [spec.tag] }));
   });
 
   test('the shipped role builds', async () => {

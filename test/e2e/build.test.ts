@@ -75,8 +75,8 @@ describe('a role that cannot be built', () => {
     ['a step that fails', ['RUN echo this is why; exit 9'], /at Dockerfile:2: RUN echo this is why; exit 9\n[\s\S]* {2}\| this is why/],
     ['another final base', ['FROM debian:trixie'], /Dockerfile:2: the final FROM is debian:trixie/],
     ['a download that nobody checks', ['ADD https://example.invalid/x /x'], /Dockerfile:2: ADD https:\/\/example\.invalid\/x: nothing says/],
-    ['a mount for BuildKit', ['RUN --mount=type=cache,target=/x true'], /Dockerfile:2: RUN --mount=type=cache,target=\/x needs BuildKit/],
-    ['a text in the Dockerfile', ['RUN <<EOF', 'FROM x', 'EOF'], /Dockerfile:2: RUN with a text that follows it \(<<\) needs BuildKit/],
+    ['a secret that it asks for', ['RUN --mount=type=secret,id=x true'], /Dockerfile:2: RUN --mount=type=secret: a role is built without any secret/],
+    ['a step that fails in BuildKit', ['RUN --mount=type=cache,target=/x seq 1 3; echo this is why; exit 9'], /exit code: 9 at Dockerfile:2: RUN --mount[\s\S]* {2}\| this is why/],
   ])('because of %s ends in a sentence, and nothing is left', async (_what, lines, sentence) => {
     await dockerfile(...lines);
     const { code, stderr } = await load('--prompt', 'hello');

@@ -101,6 +101,12 @@ describe('a build that is interrupted', () => {
   });
 });
 
+test('a script that the engine repeats in its message does not bury why it failed', async () => {
+  const message = `building role:1: The command '/bin/sh -c ${'true;\n'.repeat(300)}' returned a non-zero code: 7`;
+  const error = await buildWithTail(printing([], new JackinError('build.failed', message)), spec(), {}, nameless).catch((caught: unknown) => caught);
+  expect((error as Error).message).toMatch(/^building role:1: The command '\/bin\/sh -c true; .{100,400} … .* returned a non-zero code: 7$/);
+});
+
 describe('an engine that fails in the middle of a build', () => {
   const build = async (answer: Answer): Promise<unknown> => {
     const { env, close } = await startDockerSocket({ 'GET /version': VERSION, 'POST /build': answer });
@@ -144,6 +150,6 @@ describe('an engine that fails in the middle of a build', () => {
   });
 
   test('because it has no builder of the kind that is asked for', async () => {
-    expect(await build(json(501, { message: 'the classic builder is gone' }))).toMatchObject({ code: 'build.failed', message: 'building role:1: the classic builder is gone' });
+    expect(await build(json(501, { message: 'the classic builder is gone' }))).toMatchObject({ code: 'build.failed', message: 'building role:1: the classic builder is gone', hint: expect.stringContaining('JACKIN_BUILDER') });
   });
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseDockerfile } from '../../../src/docker/dockerfile-parse.ts';
-import { needsBuildKit } from '../../../src/docker/dockerfile-rules.ts';
+import { modernIn } from '../../../src/docker/dockerfile-rules.ts';
 import { substituteConstruct } from '../../../src/docker/dockerfile.ts';
 
 const substituted = (...lines: string[]): string => substituteConstruct(lines.join('\n'), 'Dockerfile', 'mine:1');
@@ -87,13 +87,16 @@ describe('the construct in a role\'s Dockerfile', () => {
   });
 
   test.each([
-    ['RUN --mount=type=cache,target=/x make', 'RUN --mount=type=cache,target=/x'],
-    ['RUN --network=none make', 'RUN --network=none'],
-    ['COPY --chown=1:1 --chmod=755 a b', 'COPY --chmod=755'],
-    ['RUN <<EOF\nx\nEOF', 'RUN with a text that follows it (<<)'],
-    ['RUN make --mount=x', undefined],
-    ['COPY --chown=1:1 a b', undefined],
-  ])('%j needs BuildKit for %s', (text, what) => {
-    expect(needsBuildKit(parseDockerfile(`FROM x\n${text}`, 'Dockerfile'))).toEqual(what === undefined ? undefined : { line: 2, what });
+    ['RUN --mount=type=cache,target=/x make', 'RUN --mount=type=cache,target=/x', false],
+    ['RUN --network=none make', 'RUN --network=none', false],
+    ['COPY --chown=1:1 --chmod=755 a b', 'COPY --chmod=755', false],
+    ['COPY --link a b', 'COPY --link', true],
+    ['RUN <<EOF\nx\nEOF', 'RUN with a text that follows it (<<)', true],
+  ])('%j is for BuildKit: %s', (text, what, isNew) => {
+    expect(modernIn(parseDockerfile(`FROM x\n${text}`, 'Dockerfile'))).toEqual([{ line: 2, what, isNew }]);
+  });
+
+  test.each(['RUN make --mount=x', 'COPY --chown=1:1 a b'])('%j is for any builder', (text) => {
+    expect(modernIn(parseDockerfile(`FROM x\n${text}`, 'Dockerfile'))).toEqual([]);
   });
 });

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { packContext } from '../../../src/docker/build-context.ts';
 import { constructReference, ensureConstruct } from '../../../src/docker/construct.ts';
+import type { BuildSpec } from '../../../src/docker/engine.ts';
 import { directoryKey, keyOf } from '../../../src/docker/content-key.ts';
 import { ensureRoleImage, roleImageTag } from '../../../src/docker/role-image.ts';
 import { JackinError } from '../../../src/shared/errors.ts';
@@ -115,11 +116,31 @@ describe('the image of a role', () => {
     expect(error).toMatchObject({ code: 'build.failed', message: ['it broke at Dockerfile:3: RUN x', ...expected].join('\n') });
   });
 
-  test('with what only BuildKit can build says where, and builds nothing', async () => {
-    await write('Dockerfile', 'FROM projectjackin/construct:trixie\nRUN --mount=type=cache,target=/x make');
-    const engine = fakeEngine();
-    await expect(ensureRoleImage(engine, spec(), {})).rejects.toMatchObject({ code: 'build.failed', message: expect.stringContaining('Dockerfile:2: RUN --mount=type=cache,target=/x needs BuildKit'), hint: expect.any(String) });
-    expect(engine.calls).toEqual([]);
+  const builderFor = async (line: string, builder?: string, apiVersion = '1.41'): Promise<unknown> => {
+    await write('Dockerfile', `FROM projectjackin/construct:trixie\n${line}`);
+    let used: unknown;
+    const buildImage = async (request: BuildSpec): Promise<void> => {
+      used = request.builder;
+      await filesOfTar(request.context);
+    };
+    const engine = { ...fakeEngine(), apiVersion, buildImage, imageId: async () => (used === undefined ? undefined : 'sha256:1') };
+    return await ensureRoleImage(engine, { ...spec(), builder }, {}).then(() => used, (error: unknown) => error);
+  };
+
+  test.each([
+    ['RUN make', undefined, 'classic'],
+    ['RUN make', 'buildkit', 'buildkit'],
+    ['RUN --mount=type=cache,target=/x make', undefined, 'buildkit'],
+    ['COPY --chmod=755 a b', '', 'buildkit'],
+  ])('is built by the builder that %j needs, or that JACKIN_BUILDER=%s names: %s', async (line, wanted, used) => {
+    expect(await builderFor(line, wanted)).toBe(used);
+  });
+
+  test('what no builder here can build is said with its place', async () => {
+    expect(await builderFor('RUN --mount=type=cache,target=/x make', 'classic')).toMatchObject({ code: 'build.failed', message: expect.stringContaining('Dockerfile:2: RUN --mount=type=cache,target=/x needs BuildKit') });
+    expect(await builderFor('RUN <<EOF\nmake\nEOF')).toMatchObject({ code: 'build.failed', message: expect.stringContaining('Dockerfile:2: RUN with a text that follows it (<<) needs Docker 23 or newer') });
+    expect(await builderFor('RUN <<EOF\nmake\nEOF', undefined, '1.42')).toBe('buildkit');
+    expect(await builderFor('RUN make', 'kaniko')).toMatchObject({ code: 'usage', message: 'JACKIN_BUILDER=kaniko: expected classic or buildkit' });
   });
 
   test('without a Dockerfile says where it was looked for', async () => {
