@@ -78,7 +78,10 @@ const MAX_OUTPUT = 64 * 1024 * 1024;
 /** What git complained about, in one line that can be shown. */
 const complaintOf = (stderr: string): string => {
   const lines = stderr.split(/[\n\r]/).map((line) => line.trim()).filter(Boolean);
-  const line = lines.find((text) => /^(fatal|error):/.test(text)) ?? lines.at(-1) ?? 'it failed without saying why';
+  const fatal = lines.findIndex((text) => /^(fatal|error):/.test(text));
+  // Of a server that is reached by ssh, it is ssh that has said why.
+  const said = /Could not read from remote/.test(lines[fatal] ?? '') ? (lines[fatal - 1] ?? lines[fatal]) : lines[fatal];
+  const line = said ?? lines.at(-1) ?? 'it failed without saying why';
   // An address may hold a login that a credential helper or a rewritten URL has put there.
   return line.replace(/^(fatal|error):\s*/, '').replaceAll(/:\/\/[^/\s@]+@/g, '://').replaceAll(/\p{Cc}+/gu, ' ').slice(0, 300);
 };

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -38,6 +38,12 @@ describe('git', () => {
     for (const more of settings) {
       await expect(fetching(url, more)).rejects.toMatchObject({ complaint: expect.stringContaining(complaint) as unknown });
     }
+  });
+
+  it('says why ssh did not get there', async () => {
+    const ssh = path.join(dir, 'ssh');
+    await writeFile(ssh, '#!/bin/sh\necho "git@example.test: Permission denied (publickey)." >&2\nexit 255\n', { mode: 0o755 });
+    await expect(fetching('ssh://git@example.test/x.git', { GIT_SSH_COMMAND: ssh })).rejects.toMatchObject({ complaint: 'git@example.test: Permission denied (publickey).' });
   });
 
   it('is told to be missed where there is none', async () => {
