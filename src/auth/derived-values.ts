@@ -1,4 +1,4 @@
-import { dependencyOrder, fillIn } from '../config/env-question.ts';
+import { dependencyOrder, fillInValue } from '../config/env-question.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
 import { Secret } from '../shared/secret.ts';
 
@@ -13,7 +13,7 @@ export const deriveValues = (entries: readonly EnvEntry[], values: ReadonlyMap<s
   const sorted = dependencyOrder(graph);
   for (const name of 'order' in sorted ? sorted.order : []) {
     const proposal = proposals.get(name);
-    if (proposal !== undefined) derived.set(name, new Secret(fillIn(proposal, (other) => derived.get(other)?.reveal())));
+    if (proposal !== undefined) derived.set(name, new Secret(fillInValue(name, proposal, (other) => derived.get(other)?.reveal())));
   }
   return derived;
 };

@@ -1,3 +1,4 @@
+import { MAX_VALUE_BYTES } from '../config/env-question.ts';
 import { describeOrigin } from '../config/layers.ts';
 import type { EnvEntry, EnvSource } from '../config/resolve-env.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -49,9 +50,13 @@ const answerFor = ({ source }: EnvEntry, env: Env, references: ReadonlyMap<strin
   }
 };
 
-/** Whoever started a program with such a variable would quote it in the error. */
-const withoutNul = (answer: Answer): Answer =>
-  'text' in answer && answer.text.includes('\0') ? { why: 'the value holds a NUL character, which no variable can' } : answer;
+/** Whoever started a program with such a variable would quote it in the error, or name no variable in it. */
+const asVariable = (answer: Answer): Answer => {
+  if (!('text' in answer)) return answer;
+  if (answer.text.includes('\0')) return { why: 'the value holds a NUL character, which no variable can' };
+  if (Buffer.byteLength(answer.text) > MAX_VALUE_BYTES) return { why: `the value has more than ${MAX_VALUE_BYTES} bytes, which no variable can hold` };
+  return answer;
+};
 
 /**
  * Reads the values of entries of environment tables, in their order: literals, host
@@ -65,7 +70,7 @@ export const readEntries = async (
   opTimeoutMs = OP_TIMEOUT_MS,
 ): Promise<Secret[]> => {
   const references = await readReferences(entries, { env, timeoutMs: opTimeoutMs, signal });
-  const answers = entries.map((entry) => withoutNul(answerFor(entry, env, references)));
+  const answers = entries.map((entry) => asVariable(answerFor(entry, env, references)));
   const failures = answers.flatMap((answer, index) => {
     const { name, origin } = entries[index]!;
     return 'why' in answer ? [`  ${name} (${describeOrigin(origin)}): ${answer.why}`] : [];

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ensureDir, writeFileAtomic } from '../shared/atomic-files.ts';
 
-/** A small file of what may be lost: one that cannot be read counts as an empty one. */
+/** A small file of what may be lost: one that cannot be read counts as an empty one, and one that cannot be written stays as it is. */
 export const cacheFile = (directory: string, name: string) => {
   const file = path.join(directory, name);
   return {
@@ -15,8 +15,13 @@ export const cacheFile = (directory: string, name: string) => {
       }
     },
     write: async (entries: Record<string, unknown>): Promise<void> => {
-      await ensureDir(directory);
-      await writeFileAtomic(file, `${JSON.stringify(entries, null, 2)}\n`);
+      try {
+        await ensureDir(directory);
+        await writeFileAtomic(file, `${JSON.stringify(entries, null, 2)}\n`);
+      } catch (error) {
+        // A disk that is full, or that cannot be written, costs another look next time.
+        if (!(error instanceof Error && 'syscall' in error)) throw error;
+      }
     },
   };
 };

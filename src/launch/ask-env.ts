@@ -1,4 +1,4 @@
-import { dependencyOrder, fillIn, referencesOf } from '../config/env-question.ts';
+import { dependencyOrder, fillIn, fillInValue, referencesOf } from '../config/env-question.ts';
 import { describeOrigin } from '../config/layers.ts';
 import type { EnvEntry, PromptSource } from '../config/resolve-env.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -49,7 +49,7 @@ const isOneLine = (text: string | undefined): boolean => text === undefined || !
 /** The answer as a text; `filled in later` for a proposal that refers to what is read at the launch. */
 const answerTo = async ({ name, source: { question } }: Prompt, { texts }: Known, ask: Ask | undefined): Promise<{ text: string } | 'filled in later' | 'skipped' | 'missing'> => {
   const { interactive, skippable, options, prompt } = question;
-  const proposed = question.proposed === undefined ? undefined : fillIn(question.proposed, (other) => texts.get(other));
+  const proposed = question.proposed === undefined ? undefined : fillInValue(name, question.proposed, (other) => texts.get(other));
   const isWhole = (question.proposed === undefined ? [] : referencesOf(question.proposed)).every((other) => texts.has(other));
   const asProposed = isWhole ? { text: proposed! } : 'filled in later';
   if (!interactive) return asProposed;

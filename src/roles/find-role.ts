@@ -16,16 +16,18 @@ export const builtInRoles = async (packageRoot: string): Promise<string[]> => {
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name).sort();
 };
 
-/** Follows no link: whatever stands in the file may be shown in an error. */
+/** Follows no link: whatever stands in the file may be shown in an error. Waits for no other end of a pipe. */
 export const readManifest = async (file: string, folder: string): Promise<string> => {
   try {
-    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
+    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     try {
+      if (!(await handle.stat()).isFile()) throw new JackinError('usage', `${file} is not a plain file`);
       return await handle.readFile('utf8');
     } finally {
       await handle.close();
     }
   } catch (error) {
+    if (error instanceof JackinError) throw error;
     if (isErrno(error, 'ELOOP')) throw new JackinError('usage', `${file} is a link: a role holds no links, they could lead out of it`);
     if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw new JackinError('failed', `cannot read ${file}: ${messageOf(error)}`, { cause: error });
     throw new JackinError('not-found', `${folder} is not a role: it has no ${MANIFEST}`, {

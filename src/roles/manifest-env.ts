@@ -1,6 +1,6 @@
 import type { TomlDocument } from '../config/document.ts';
 import { isTable, type Table } from '../config/edit-values.ts';
-import { dependencyOrder, referencesOf } from '../config/env-question.ts';
+import { dependencyOrder, fillIn, MAX_VALUE_BYTES, referencesOf } from '../config/env-question.ts';
 import { lookUp } from '../config/layers.ts';
 import type { Problem } from '../config/problems.ts';
 import { MAX_VARIABLES } from './manifest-schema.ts';
@@ -90,6 +90,24 @@ const cycleProblem = (variables: RawVariable[], names: ReadonlySet<string>, docu
   return [document.problem(['env', first!, 'depends_on'], `env.${first}.depends_on: these wait for each other: ${[...steps, first].join(' → ')}`)];
 };
 
+const problemOf = (document: TomlDocument, name: string) => (key: string, message: string): Problem => document.problem(['env', name, key], `env.${name}.${key}: ${message}`);
+
+/** Defaults that no variable can hold. Each is counted with the defaults that it refers to, and none is put together: they may repeat each other. */
+const sizeProblems = (variables: RawVariable[], document: TomlDocument): Problem[] => {
+  const byName = new Map(variables.map((variable) => [variable.name, variable]));
+  const sorted = dependencyOrder(new Map(variables.map(({ name, references }) => [name, references.map((one) => one.name)])));
+  const sizes = new Map<string, number>();
+  const problems: Problem[] = [];
+  for (const name of 'order' in sorted ? sorted.order : []) {
+    const { default: proposed = '' } = byName.get(name)!;
+    const size = referencesOf(proposed).reduce((sum, other) => sum + (sizes.get(other) ?? 0), Buffer.byteLength(fillIn(proposed, (other) => (byName.has(other) ? '' : undefined))));
+    // What refers to one that is too long would only be told the same.
+    sizes.set(name, size > MAX_VALUE_BYTES ? 0 : size);
+    if (size > MAX_VALUE_BYTES) problems.push(problemOf(document, name)('default', `with what it refers to, it has more than ${MAX_VALUE_BYTES} bytes, which no variable can hold`));
+  }
+  return problems;
+};
+
 /** Whether the table holds more than can be asked for; nothing else is said of it then. */
 export const tooManyVariables = (document: TomlDocument): Problem | undefined => {
   const count = Object.keys(lookUp(document.value, ['env']) ?? {}).length;
@@ -101,8 +119,6 @@ const readVariables = (document: TomlDocument): RawVariable[] => {
   return isTable(table) ? Object.entries(table).flatMap(([name, value]) => (isTable(value) ? [readVariable(name, value)] : [])) : [];
 };
 
-const problemOf = (document: TomlDocument, name: string) => (key: string, message: string): Problem => document.problem(['env', name, key], `env.${name}.${key}: ${message}`);
-
 /** Rules of `[env.NAME]` that one key alone does not tell. */
 export const envProblems = (document: TomlDocument): Problem[] => {
   const variables = readVariables(document);
@@ -111,7 +127,7 @@ export const envProblems = (document: TomlDocument): Problem[] => {
     const problem = problemOf(document, variable.name);
     return [...valueProblems(variable, problem), ...dependencyProblems(variable, names, problem)];
   });
-  return [...own, ...cycleProblem(variables, names, document)];
+  return [...own, ...cycleProblem(variables, names, document), ...sizeProblems(variables, document)];
 };
 
 /** What of `[env.NAME]` does nothing. */

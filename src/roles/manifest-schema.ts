@@ -72,7 +72,16 @@ const HOOKS_REFUSED = 'absolute paths, `..`, links, and what is no file of the r
 /** A role never says how somebody is logged in: keys are the operator's. */
 const KEYS = new Set(['GH_TOKEN', 'GITHUB_TOKEN', ...Object.values(AGENTS).flatMap(({ keys }) => Object.values(keys))]);
 
-const variableName = envName.refine((name) => !KEYS.has(name), { error: 'a role cannot set a key: keys come from the operator' });
+/** Where an agent sends the operator's key is the operator's as well. */
+const ENDPOINT = /^(KIMI|MOONSHOT|ANTHROPIC|CLAUDE|OPENAI|CODEX|AMP|OPENCODE)_(\w+_)?(BASE_URL|URL|HOST|ENDPOINT)$|^(HTTPS?|ALL)_PROXY$/i;
+
+/** What starts a program in front of a shell or of git. */
+const IN_FRONT = /^(BASH_ENV|ENV|LD_\w+|NODE_EXTRA_\w+|GIT_SSH(_COMMAND)?|GIT_CONFIG\w*|GIT_EXEC_PATH|GIT_ASKPASS|GIT_EDITOR|GIT_PAGER)$/;
+
+const variableName = envName
+  .refine((name) => !KEYS.has(name), { error: 'a role cannot set a key: keys come from the operator' })
+  .refine((name) => !ENDPOINT.test(name), { error: 'a role cannot say where an agent sends the operator’s key: set it in your own [env]' })
+  .refine((name) => !IN_FRONT.test(name), { error: 'a role cannot put a program in front of a shell or of git: set it in your own [env], or use a hook' });
 
 const text = z.string().refine((value) => !value.includes('\0'), { error: 'expected a text without NUL characters, which no variable can hold' });
 
@@ -107,7 +116,7 @@ export const ManifestSchema = z.strictObject({
     .min(1, 'expected at least one agent')
     .optional()
     .meta({ description: 'Agents that the role supports.', otherwise: 'Claude alone', refused: 'an agent without its table' }),
-  env: z.record(variableName, variable).optional().meta({ description: 'Variables that the role needs.', refused: `names that jackin sets itself, and those of keys; more than ${MAX_VARIABLES}` }),
+  env: z.record(variableName, variable).optional().meta({ description: 'Variables that the role needs.', refused: `names that jackin sets itself, those of keys, of the addresses that these are sent to, and what starts a program in front of a shell or of git; more than ${MAX_VARIABLES}` }),
   hooks: z
     .strictObject({
       setup_once: hook.optional().meta({ description: 'Program that runs once in every instance, and again until it succeeds.', refused: HOOKS_REFUSED }),

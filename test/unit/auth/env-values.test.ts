@@ -59,6 +59,12 @@ describe('values of the environment layers', () => {
     await expect(failed).rejects.not.toThrow('canary');
   });
 
+  it('are not read when no variable can hold them: whoever starts a program with one does not say which', async () => {
+    const fits = entry('F', { kind: 'literal', value: 'x'.repeat(130_000) });
+    expect(await read([fits])).toHaveLength(1);
+    await expect(read([fits, entry('L', { kind: 'literal', value: 'é'.repeat(66_000) })])).rejects.toThrow(/^variables for the agent could not be read:\n {2}L .*more than 130000 bytes[^\n]*$/);
+  });
+
   it('may be empty on the host, which is not the same as not being set', async () => {
     expect((await read([entry('B', { kind: 'host', name: 'HOST' })], { HOST: '' })).get('B')?.reveal()).toBe('');
   });

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AGENT_SLUGS, AGENTS } from '../../../src/agents/agents.ts';
+import { agentChecks } from '../../../src/docker/agent-checks.ts';
 import { ensureAgentVolume, ensurePackageVolume, type AgentVolumeOptions, type PackageVolumeOptions } from '../../../src/docker/agent-volumes.ts';
 import { ensureRuntimeVolume } from '../../../src/docker/runtime-volume.ts';
 import { volumeMemory } from '../../../src/docker/volume-memory.ts';
@@ -233,6 +234,17 @@ describe('what this host remembers of volumes', () => {
     await Promise.all(volumes.map(async (one) => await volumeMemory(cache).remember(one)));
     expect(await Promise.all(volumes.map(async (one) => await volumeMemory(cache).knows(one)))).toContain(true);
     expect(await readdir(cache)).toEqual(['complete-volumes.json']);
+  });
+
+  test('may be lost: where it cannot be written, nothing fails', async () => {
+    const file = path.join(cache, 'file');
+    await writeFile(file, '');
+    const memory = volumeMemory(path.join(file, 'cache'));
+    await memory.remember(volume);
+    expect(await memory.knows(volume)).toBe(false);
+    const checks = agentChecks(path.join(file, 'cache'));
+    await checks.note('kimi', new Date(0));
+    expect(await checks.at('kimi')).toBeUndefined();
   });
 
   test('says no to a volume whose time the engine does not tell', async () => {

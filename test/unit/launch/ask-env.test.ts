@@ -56,6 +56,14 @@ describe('what a role asks', () => {
     expect(JSON.stringify(entries)).not.toContain('fake-answer');
   });
 
+  it('is refused where it would repeat itself beyond what a variable can hold', async () => {
+    const double = (name: string, other: string): string => `[env.${name}]\ndefault = "\${env.${other}}\${env.${other}}"\ndepends_on = ["env.${other}"]\n`;
+    const entries = await askEnv(roleEnv(`[env.A]\ninteractive = true\n${double('B', 'A')}${double('C', 'B')}`), answering({ A: 'x'.repeat(40_000) }).ask).catch((error: unknown) => error);
+    expect(entries).toMatchObject({ code: 'config.invalid', message: expect.stringMatching(/^C: /) });
+    const taken = await askEnv([...roleEnv(`[env.A]\ndefault = "a"\n${double('B', 'A')}${double('C', 'B')}`).filter(({ name }) => name !== 'A'), ...underCommandLine([], [{ name: 'A', value: '$LONG' }])], undefined);
+    await expect(valuesOf(taken, { LONG: 'x'.repeat(40_000) })).rejects.toMatchObject({ code: 'config.invalid', message: expect.stringMatching(/^C: /) });
+  });
+
   it('takes an answer as it stands, even one that looks like a reference', async () => {
     const entries = await askEnv(roleEnv('[env.A]\ndefault = "a"\n[env.B]\ninteractive = true\n'), answering({ B: '${env.A} $A' }).ask);
     expect(await valuesOf(entries)).toEqual({ A: 'a', B: '${env.A} $A' });

@@ -1,4 +1,6 @@
-import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { constants } from 'node:fs';
+import { chmod, mkdir, mkdtemp, open, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -16,6 +18,9 @@ beforeEach(async () => {
   await writeFile(path.join(folder, 'Dockerfile'), 'FROM projectjackin/construct:trixie\n');
 });
 
+/** Lets go whoever waits for the other end of a pipe. */
+const release = async (pipe: string): Promise<void> => await (await open(pipe, constants.O_RDWR | constants.O_NONBLOCK)).close();
+
 const hash = async () => (await readFolderRole(folder)).contentHash;
 
 describe('roles', () => {
@@ -27,6 +32,14 @@ describe('roles', () => {
   it('in a folder: the key is made of its name', async () => {
     expect((await readFolderRole(folder)).key).toBe('my-role');
     expect(folderRoleKey('/x/---')).toBe('role');
+  });
+
+  it('whose manifest is a pipe are not waited for', async () => {
+    const manifest = path.join(folder, 'jackin.role.toml');
+    await rm(manifest);
+    execFileSync('mkfifo', [manifest]);
+    onTestFinished(() => release(manifest));
+    await expect(readFolderRole(folder)).rejects.toMatchObject({ code: 'usage', message: `${manifest} is not a plain file` });
   });
 
   it('change their hash with a name, a content or an executable bit, and with nothing else', async () => {
