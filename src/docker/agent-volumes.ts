@@ -81,12 +81,13 @@ export const isUsable = async (engine: Engine, agent: AgentSlug, volume: VolumeI
 
 /**
  * Of each agent the newest volume that is known to be complete, or the pinned one.
- * One question to the engine; nothing is fetched, waited for or looked into.
+ * One question to the engine; nothing is fetched, waited for or looked into. With
+ * `unseen` also one that nobody has looked into yet: for what is only shown.
  */
 export const cachedAgentVolumes = async (
   engine: Engine,
   wanted: readonly { agent: AgentSlug; version: string | undefined }[],
-  { cache, cpuInfo }: Pick<AgentVolumeOptions, 'cache' | 'cpuInfo'>,
+  { cache, cpuInfo, unseen = false }: Pick<AgentVolumeOptions, 'cache' | 'cpuInfo'> & { unseen?: boolean },
 ): Promise<{ agent: AgentSlug; name: string; version: string }[]> => {
   if (wanted.length === 0) return [];
   const memory = volumeMemory(cache);
@@ -95,7 +96,7 @@ export const cachedAgentVolumes = async (
     const { labels } = await identify(engine, agent, AGENTS[agent].runtime.package, cpuInfo);
     const own = volumes.filter((volume) => Object.entries(labels).every(([name, value]) => volume.labels[name] === value) && (version === undefined || holds(volume, version)));
     for (const volume of await newestFirst(own)) {
-      if (await memory.knows(volume)) return [{ agent, name: volume.name, version: versionOf(volume) }];
+      if (unseen || (await memory.knows(volume))) return [{ agent, name: volume.name, version: versionOf(volume) }];
     }
     return [];
   };

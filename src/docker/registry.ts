@@ -79,6 +79,9 @@ interface Client {
   limits: DownloadLimits;
 }
 
+/** A question has a small answer: a registry that is silent about it is given up sooner than one in the middle of a download. */
+const forQuestions = (limits: DownloadLimits): DownloadLimits => ({ ...limits, silenceMs: Math.min(limits.silenceMs, 15_000), retries: Math.min(limits.retries, 2) });
+
 const fetchOptions = ({ settings, limits }: Client, name: string, signal: AbortSignal | undefined): Record<string, unknown> => ({
   ...settings.flat,
   spec: name,
@@ -93,13 +96,14 @@ const fetchOptions = ({ settings, limits }: Client, name: string, signal: AbortS
 /** What a GET gives, or undefined for an honest 404. */
 const ask = async (client: Client, what: string, name: string, rest: string, signal: AbortSignal | undefined): Promise<unknown> => {
   if (!PACKAGE_NAME.test(name)) throw new JackinError('download.failed', `${JSON.stringify(name)} is not the name of an npm package`);
+  const patient = { ...client, limits: forQuestions(client.limits) };
   const headers = rest === '' ? { headers: { accept: 'application/vnd.npm.install-v1+json' } } : {};
   const get = async (): Promise<unknown> => {
-    const answer = await client.fetch(`/${name.replace('/', '%2f')}${rest}`, { ...fetchOptions(client, name, signal), ...headers });
+    const answer = await client.fetch(`/${name.replace('/', '%2f')}${rest}`, { ...fetchOptions(patient, name, signal), ...headers });
     return await answer.json();
   };
   try {
-    return await patiently(get, client.limits, signal);
+    return await patiently(get, patient.limits, signal);
   } catch (error) {
     if (isErrno(error, 'E404')) return undefined;
     throw registryFailure(what, error, hostOf(client.settings.flat.registry), signal);

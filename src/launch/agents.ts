@@ -79,7 +79,7 @@ export const listAgents = async (deps: Deps): Promise<CachedAgent[]> => {
   const engine = await deps.connectEngine(deps.env);
   const checks = agentChecks(paths.cacheDir);
   const [volumes, sizes, usedBy] = await Promise.all([engine.listVolumes({ ...MANAGED, 'jackin.kind': 'agent' }), sizesOf(engine, deps.signal), usersOf(engine)]);
-  const next = new Set((await cachedAgentVolumes(engine, AGENT_SLUGS.map((agent) => ({ agent, version: pins[agent] })), { cache: paths.cacheDir })).map(({ name }) => name));
+  const next = new Set((await cachedAgentVolumes(engine, AGENT_SLUGS.map((agent) => ({ agent, version: pins[agent] })), { cache: paths.cacheDir, unseen: true })).map(({ name }) => name));
   const describe = (pin: string | undefined, volume: VolumeInfo): CachedVersion => ({
     version: versionOf(volume),
     architecture: volume.labels['jackin.arch'] ?? '',
@@ -142,7 +142,7 @@ export const lookForAgent = async (shop: Pick<Shop, 'engine' | 'options'>, agent
 };
 
 const nextVolume = async ({ engine, paths, pins }: Shop, agent: AgentSlug) =>
-  (await cachedAgentVolumes(engine, [{ agent, version: pins[agent] }], { cache: paths.cacheDir }))[0];
+  (await cachedAgentVolumes(engine, [{ agent, version: pins[agent] }], { cache: paths.cacheDir, unseen: true }))[0];
 
 const updateOne = async (shop: Shop, agent: AgentSlug, version: string | undefined, report: Report, deps: Deps): Promise<UpdatedAgent & { volumes: string[] }> => {
   const before = await nextVolume(shop, agent);

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { fakeEngine, type FakeEngine } from '../fakes/engine.ts';
 import { kimiPackages, startNpmRegistry, type FakePackage } from '../fakes/npm-registry.ts';
@@ -100,6 +102,15 @@ describe('agents update', () => {
     expect(stdout).toMatch(/kimi +2\.2\.0 +x64 .* next load +-\n/);
     expect(stdout).toMatch(/kimi +2\.1\.0 +x64 /);
     expect(stdout).toContain('newer versions were looked for: kimi today');
+  });
+
+  test('what is cached is shown as such by a home that has never looked into it', async () => {
+    const { agents, registry, json, sandbox } = await world();
+    await registry(kimiPackages('2.1.0'));
+    await agents('update', 'kimi');
+    await rm(path.join(sandbox.jackinHome, 'cache'), { recursive: true });
+    expect((await json('list')).data.agents[0]?.versions).toMatchObject([{ version: '2.1.0', next: true }]);
+    expect((await agents('update', 'kimi')).stdout).toBe('kimi: 2.1.0 is there already\n');
   });
 
   test('a version that is asked for is downloaded, and a load says that it starts another one', async () => {
