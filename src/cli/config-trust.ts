@@ -54,7 +54,7 @@ export const trustCommand = (context: Context) =>
         .summary('trust a role beforehand')
         .description('Trusts the commit of the role that is cached, or the one that is named; where none is, the one that is fetched first. Later commits that change what runs are asked about all the same.')
         .argument('<role>', 'name or namespace/name', parseRoleKey)
-        .option('--commit <commit>', 'trust this commit, at least 12 digits of it', parseCommit)
+        .option('--commit <commit>', 'trust this commit, all 40 digits of it', parseCommit)
         .addOption(asksNothing())
         .addOption(formatOption())
         .action((role, flags) => grant(role, flags.commit, flags.format, context.deps)),

@@ -149,7 +149,7 @@ export const loadCommand = (context: Context) =>
     .option('--allow-mount <path>', 'agree to a mount that holds credentials or your home (repeatable)', collect)
     .option('--role-branch <branch>', 'load this branch of the role’s repository; asked about every time')
     .option('--update', 'look for a newer commit of the role first')
-    .option('--trust <commit>', 'agree to the role at this commit, at least 12 digits of it, instead of being asked', parseCommit)
+    .option('--trust <commit>', 'agree to the role at this commit, all 40 digits of it, instead of being asked', parseCommit)
     .option('--rebuild', 'build the role’s image anew, although it is there')
     .option('--locked', 'refuse what differs from the role’s jackin.lock')
     .option('--strict-auth', 'refuse a login that is missing, dead or expired')

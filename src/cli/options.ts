@@ -44,10 +44,11 @@ export const parseRoleKey = (text: string): string => {
   throw new InvalidArgumentError('A role is a name such as agent-smith or namespace/name.');
 };
 
-/** Fewer digits could be made to fit another commit. */
+/** The whole of it: two commits that begin with the same few digits can be made. */
 export const parseCommit = (text: string): string => {
-  if (/^[0-9a-f]{12,64}$/.test(text)) return text;
-  throw new InvalidArgumentError('Expected a commit, at least 12 digits of it.');
+  const commit = text.toLowerCase();
+  if (/^[0-9a-f]{40}([0-9a-f]{24})?$/.test(commit)) return commit;
+  throw new InvalidArgumentError('Expected a whole commit, 40 digits.');
 };
 
 export const collectRoles = (value: string, previous: string[] | undefined): string[] => collect(parseRoleKey(value), previous);

@@ -38,7 +38,9 @@ export const directivesOf = (text: string): Directive[] => {
 
 export const escapeOf = (directives: readonly Directive[]): string => directives.find(({ name }) => name === 'escape')?.value ?? '\\';
 
-const isComment = (line: string): boolean => /^\s*#/.test(line);
+/** As builders see it: `\s` is not the same. */
+const isComment = (line: string): boolean => /^\p{White_Space}*#/u.test(line);
+const isBlank = (line: string): boolean => /^\p{White_Space}*$/u.test(line);
 
 /** A shell's words, roughly: enough to tell a heredoc from a quoted text that looks like one. */
 const WORD = /(?:[^\s"'\\]|\\.|"(?:\\.|[^"\\])*"|'[^']*')+/g;
@@ -69,8 +71,9 @@ export const parseDockerfile = (text: string, name: string): Instruction[] => {
   let open: { line: number; text: string } | undefined;
   for (let index = 0; index < lines.length; index += 1) {
     const raw = lines[index] ?? '';
-    if (isComment(raw) || raw.trim() === '') continue;
-    const trimmed = raw.trimEnd();
+    if (isComment(raw) || isBlank(raw)) continue;
+    const trimmed = raw.replace(/\r+$/, '').replace(/[ \t]+$/, '');
+    if (trimmed.endsWith(escape + escape)) throw new JackinError('build.failed', `${name}:${index + 1}: a line that ends with ${escape}${escape} goes on for some builders, and for others it does not`);
     const continues = trimmed.endsWith(escape);
     const piece = (continues ? trimmed.slice(0, -1) : trimmed).trim();
     const whole: { line: number; text: string } = open === undefined ? { line: index + 1, text: piece } : { line: open.line, text: `${open.text} ${piece}` };

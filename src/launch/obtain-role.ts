@@ -8,13 +8,13 @@ import { type OpenedRole, openGitRole, type RoleWorld } from '../roles/git-role.
 import { LOCK_FILE } from '../shared/context-files.ts';
 import { lockFileOf, readLock } from '../roles/lock-file.ts';
 import { readCache, roleDir } from '../roles/role-cache.ts';
-import { isCommit } from '../roles/repository.ts';
+import type { Repository } from '../roles/repository.ts';
 import { isBranchName, isSameSource, sourceOf } from '../roles/source.ts';
 import { readTrust, type TrustRecord, writeTrust } from '../roles/trust-store.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Report } from '../shared/progress.ts';
 import type { Deps } from './deps.ts';
-import { changesBetween, describeOffer } from './role-offer.ts';
+import { changesBetween, describeOffer, shownText } from './role-offer.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** A cache that is older is mentioned. */
@@ -40,8 +40,6 @@ export interface ObtainedRole {
 
 export const roleWorld = (paths: Paths, deps: Deps, report: Report): RoleWorld => ({ paths, env: deps.env, signal: deps.signal, now: deps.now, report });
 
-const isNamed = (commit: string, named: string | undefined): boolean => named !== undefined && commit.startsWith(named);
-
 const ageNote = (key: string, { fetchedAt, unreachable }: OpenedRole, now: Date): string[] => {
   if (unreachable !== undefined) return [`role ${key} is used as it is cached: its source does not answer (${unreachable})`];
   const days = Math.floor((now.getTime() - fetchedAt.getTime()) / DAY_MS);
@@ -55,16 +53,20 @@ interface GitAsk {
   configured: ConfiguredRoles;
 }
 
+const isBefore = async (repository: Repository, older: string, newer: string): Promise<boolean> => (await repository.has(newer)) && repository.isAncestor(older, newer);
+
 /** The commit that may be used, and why: the newest one where it is trusted or only harmless files have changed, else the trusted one. */
 const judge = async (opened: OpenedRole, head: string, { key, branch, handling, configured }: GitAsk, known: TrustRecord | undefined) => {
   const trusted = known !== undefined && isSameSource(known.url, opened.url) ? known.commit : undefined;
-  if (isNamed(head, handling.trust)) return { by: 'named on the command line' as const };
+  if (head === handling.trust) return { by: 'named on the command line' as const };
   if (branch !== undefined) return { why: 'a branch is agreed to every time', trusted, changes: trusted === undefined ? undefined : await changesBetween(await opened.repository(), trusted, head) };
   if (trusted === head) return { by: 'recorded' as const };
   if (trusted !== undefined) {
     const changes = await changesBetween(await opened.repository(), trusted, head);
     if (changes?.running.length === 0) return { by: 'nothing that runs has changed' as const };
-    return { why: changes === undefined ? 'its history was rewritten since it was trusted' : 'what it runs has changed since it was trusted', trusted, changes };
+    if (changes !== undefined) return { why: 'what it runs has changed since it was trusted', trusted, changes };
+    const isOlder = await isBefore(await opened.repository(), head, trusted);
+    return { why: isOlder ? `it is older than ${trusted.slice(0, 12)}, which is trusted` : 'its history was rewritten since it was trusted', trusted };
   }
   if (known === undefined && configured[key]?.trusted === true) return { by: 'granted' as const };
   return { why: known === undefined ? 'it is used for the first time' : `it came from ${known.url} when it was trusted` };
@@ -82,12 +84,13 @@ const stillThere = async (opened: OpenedRole, trusted: string | undefined): Prom
   trusted !== undefined && (await (await opened.repository()).has(trusted)) ? trusted : undefined;
 
 /** The commit that is meant: the one that is named, that of the jackin.lock, else the newest that was fetched. */
-const wantedCommit = async (opened: OpenedRole, { key, branch, handling }: GitAsk, paths: Paths): Promise<string> => {
+const wantedCommit = async (opened: OpenedRole, { key, branch, handling }: GitAsk, paths: Paths): Promise<{ head: string; isPinned: boolean }> => {
   // An instance of a branch comes back as it was, wherever the branch is by now.
-  if (branch !== undefined && handling.trust !== undefined && isCommit(handling.trust) && (await (await opened.repository()).has(handling.trust))) return handling.trust;
+  if (branch !== undefined && handling.trust !== undefined && (await (await opened.repository()).has(handling.trust))) return { head: handling.trust, isPinned: false };
   const file = path.join(roleDir(paths, key), LOCK_FILE);
   const pinned = branch === undefined && handling.pinned ? (await readLock(file))?.commit : undefined;
-  if (pinned === undefined || pinned === opened.head || (await (await opened.repository()).has(pinned))) return pinned ?? opened.head;
+  if (pinned === undefined) return { head: opened.head, isPinned: false };
+  if (pinned === opened.head || (await (await opened.repository()).has(pinned))) return { head: pinned, isPinned: true };
   throw new JackinError('conflict', `role ${key} is pinned to ${pinned.slice(0, 12)}, which is not in what was fetched from ${opened.url}`, {
     hint: `\`jackin role pin ${key} --remove\` takes the pin away (${file})`,
   });
@@ -95,7 +98,7 @@ const wantedCommit = async (opened: OpenedRole, { key, branch, handling }: GitAs
 
 const obtainGitRole = async (opened: OpenedRole, ask: GitAsk, paths: Paths, { confirm, say }: RoleAsking, now: Date): Promise<ObtainedRole> => {
   const { key, branch } = ask;
-  const head = await wantedCommit(opened, ask, paths);
+  const { head, isPinned } = await wantedCommit(opened, ask, paths);
   const verdict = await judge(opened, head, ask, (await readTrust(paths)).get(key));
   const notes = ageNote(key, opened, now);
   const recordFor = (by: TrustRecord['by']) => (branch === undefined ? { trust: { key, record: { url: opened.url, commit: head, at: now.toISOString(), by } } } : {});
@@ -109,12 +112,13 @@ const obtainGitRole = async (opened: OpenedRole, ask: GitAsk, paths: Paths, { co
     for (const line of await describeOffer(offered, opened, trusted, changes)) say(line);
     if (await confirm(`Trust ${key} at ${head.slice(0, 12)}?`)) return { role: { ...offered, trust: { state: 'trusted', why: 'you have just agreed to this commit' } }, ...recordFor('asked') };
   }
-  const fallback = branch === undefined ? await stillThere(opened, trusted) : undefined;
+  // Nothing takes the place of what is pinned.
+  const fallback = branch === undefined && !isPinned ? await stillThere(opened, trusted) : undefined;
   if (fallback === undefined) {
     if (confirm !== undefined && ask.handling.refusalEnds) throw new JackinError('consent.needed', `role ${key} is not trusted: nothing of it was built or run`);
     return { role: offered };
   }
-  const newer = `${head.slice(0, 12)} is newer and not trusted: ${why}${changes === undefined ? '' : ` (${changes.running.slice(0, 3).join(', ')})`}; ${fallback.slice(0, 12)}, which is trusted, is used`;
+  const newer = `${head.slice(0, 12)} is newer and not trusted: ${why}${changes === undefined ? '' : ` (${changes.running.slice(0, 3).map(shownText).join(', ')})`}; ${fallback.slice(0, 12)}, which is trusted, is used`;
   return { role: await readCommit(key, opened, fallback, branch, { state: 'trusted', why: WHY.recorded }, [...notes, `role ${key}: ${newer}`]) };
 };
 
@@ -168,9 +172,9 @@ const findRole = async (selector: RoleSelector, handling: RoleHandling, configur
 export const settleTrust = async ({ role, trust }: ObtainedRole, paths: Paths): Promise<void> => {
   if (role.trust.state === 'needed' && role.source.kind === 'git') {
     const { url, commit, branch } = role.source;
-    const short = commit.slice(0, 12);
-    throw new JackinError('consent.needed', `role ${role.key} is not trusted at ${short} (${url}${branch === null ? '' : `, branch ${branch}`}): ${role.trust.why}`, {
-      hint: `run it in a terminal to be asked, or look at ${role.source.path} and agree with --trust ${short}${branch === null ? ` or \`jackin config trust grant ${role.key}\`` : ''}`,
+    const agree = branch === null ? `agree with \`jackin config trust grant ${role.key} --commit ${commit}\`` : `load it with --trust ${commit}`;
+    throw new JackinError('consent.needed', `role ${role.key} is not trusted at ${commit.slice(0, 12)} (${url}${branch === null ? '' : `, branch ${branch}`}): ${role.trust.why}`, {
+      hint: `run it in a terminal to be asked, or look at ${role.source.path} and ${agree}`,
     });
   }
   if (trust !== undefined) await writeTrust(paths, trust.key, trust.record);

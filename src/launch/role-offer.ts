@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { MANIFEST } from '../roles/find-role.ts';
 import type { OpenedRole } from '../roles/git-role.ts';
 import type { CommitInfo, Repository } from '../roles/repository.ts';
@@ -35,18 +36,41 @@ export const changesBetween = async (repository: Repository, older: string, newe
   return { commits, files, running: files.filter((file) => before(file) || after(file)) };
 };
 
-/** A diff for a terminal: no control characters, no endless lines, the rest counted. */
-const shownDiff = (diff: string): string[] => {
-  const lines = diff.trimEnd().split('\n').map((line) => line.replaceAll('\t', '  ').replaceAll(/\p{Cc}|\p{Cf}/gu, '\ufffd').slice(0, LINE_LENGTH));
-  const more = lines.length - DIFF_LINES;
-  return [...lines.slice(0, DIFF_LINES).map((line) => `  | ${line}`), ...(more > 0 ? [`  | … and ${more} more lines`] : [])];
+/** On one line, and nothing in it that a terminal would obey or hide. */
+export const shownText = (text: string): string => text.replaceAll('\t', '  ').replaceAll(/\p{Cc}|\p{Cf}|\p{Zl}|\p{Zp}/gu, '\ufffd');
+
+/** What is left out is told: a line could be long for the sake of its end. */
+const shownLine = (line: string): string => (line.length <= LINE_LENGTH ? line : `${line.slice(0, LINE_LENGTH)} … and ${line.length - LINE_LENGTH} more characters`);
+
+/** What decides most comes first: nobody's long list of names may push it out of sight. */
+const byWeight = (files: readonly string[], { dockerfile, hooks }: RoleFacts): string[] => {
+  const first = [MANIFEST, dockerfile, ...hooks.map(({ file }) => file)].map((file) => path.posix.normalize(file));
+  const weight = (file: string): number => (first.includes(file) ? first.indexOf(file) : first.length);
+  return [...files].sort((one, other) => weight(one) - weight(other));
 };
 
-const described = ({ subject, author, date }: CommitInfo): string => `"${subject.slice(0, 100)}" by ${author.slice(0, 60)}, ${date.slice(0, 10)}`;
+/** The diff of what runs, for a terminal: no control characters, no endless lines; what is left out is told, and how to see it. */
+const shownDiff = async (role: RoleFacts, repository: Repository, older: string, newer: string, running: readonly string[]): Promise<string[]> => {
+  const shown: string[] = [];
+  const files = byWeight(running, role);
+  for (const [index, file] of files.entries()) {
+    const lines = (await repository.diff(older, newer, [file])).trimEnd().split('\n').map((line) => shownLine(shownText(line)));
+    const room = DIFF_LINES - shown.length;
+    shown.push(...lines.slice(0, room));
+    const [moreLines, moreFiles] = [lines.length - room, files.length - index - 1];
+    if (moreLines < 0 || (moreLines === 0 && moreFiles === 0)) continue;
+    shown.push(`… and ${Math.max(0, moreLines)} more lines of ${shownText(file)}${moreFiles > 0 ? `, and ${moreFiles} more files` : ''}`);
+    shown.push(`  all of it: git --git-dir ${repository.directory} diff ${older} ${newer}`);
+    break;
+  }
+  return shown.map((line) => `  | ${line}`);
+};
+
+const described = ({ subject, author, date }: CommitInfo): string => `"${shownText(subject).slice(0, 100)}" by ${shownText(author).slice(0, 60)}, ${date.slice(0, 10)}`;
 
 const whatItDoes = ({ hooks, agents, dockerfile }: RoleFacts): string[] => [
   `  agents     ${agents.join(', ')}`,
-  `  runs       ${dockerfile}, while its image is built: as root in the build, with access to the network`,
+  `  runs       ${shownText(dockerfile)}, while its image is built: as root in the build, with access to the network`,
   ...(hooks.length === 0 ? [] : [`             ${hooks.map(({ name, file }) => `${name} (${file})`).join(', ')}: in its containers, before an agent starts`]),
 ];
 
@@ -64,13 +88,13 @@ export const describeOffer = async (role: RoleFacts, opened: OpenedRole, trusted
   const { commit, branch, url } = role.source;
   const repository = await opened.repository();
   const info = await repository.describe(commit);
-  const diff = changes === undefined || trustedCommit === undefined || changes.running.length === 0 ? [] : shownDiff(await repository.diff(trustedCommit, commit, changes.running));
+  const diff = changes === undefined || trustedCommit === undefined || changes.running.length === 0 ? [] : await shownDiff(role, repository, trustedCommit, commit, changes.running);
   return [
     headline(role.key, trustedCommit, changes),
     `  source     ${url}`,
     ...(branch === null ? [] : [`  branch     ${branch}`]),
-    `  commit     ${commit.slice(0, 12)} ${described(info)}`,
-    ...(changes === undefined || changes.running.length === 0 ? [] : [`  changed    ${changes.running.slice(0, 8).join(', ')}${changes.running.length > 8 ? ' …' : ''} (${changes.commits} ${changes.commits === 1 ? 'commit' : 'commits'})`]),
+    `  commit     ${commit} ${described(info)}`,
+    ...(changes === undefined || changes.running.length === 0 ? [] : [`  changed    ${changes.running.slice(0, 8).map(shownText).join(', ')}${changes.running.length > 8 ? ' …' : ''} (${changes.commits} ${changes.commits === 1 ? 'commit' : 'commits'})`]),
     ...whatItDoes(role),
     ...diff,
     MEANING,

@@ -127,9 +127,11 @@ const updateRole = async (key: string, freshness: UpdateFreshness, configured: C
   const { role, trust, opened } = await obtainRole({ kind: 'name', key }, { freshness, trust: undefined, refusalEnds: false, pinned: true }, configured, paths, asking, deps);
   if (trust !== undefined) await writeTrust(paths, trust.key, trust.record);
   const to = role.trust.state === 'needed' || role.source.kind !== 'git' ? null : role.source.commit;
-  // What was trusted is no part of what is there now: it can never be used again.
-  if (to === null && freshness === 'replace') await writeTrust(paths, key, undefined);
-  await opened?.tidy(to === null ? [] : [to]);
+  // What was trusted is no part of what is there now: it can never be used again. Where the
+  // configuration trusts the role, the record stays, or the next launch would take this one for the first.
+  if (to === null && freshness === 'replace' && configured[key]?.trusted !== true) await writeTrust(paths, key, undefined);
+  // A launch that has begun with the one before still needs its files.
+  await opened?.tidy([to, before].filter((one) => one !== null));
   const waiting = opened === undefined || opened.head === to ? null : opened.head;
   return { role: key, from: before, to, waiting, pinned: role.lock?.commit != null, why: role.trust.why, failed: null };
 };
@@ -165,8 +167,8 @@ export const grantTrust = async (key: string, commit: string | undefined, asking
   const open = (freshness: RoleFreshness) => openGitRole({ key, source, branch: undefined, freshness }, roleWorld(paths, deps, asking.report));
   const chosen = async (opened: OpenedRole): Promise<string | undefined> => {
     const repository = await opened.repository();
-    const whole = commit === undefined ? opened.head : await repository.complete(commit);
-    return whole !== undefined && (await repository.isAncestor(whole, opened.head)) ? whole : undefined;
+    const wanted = commit ?? opened.head;
+    return (await repository.has(wanted)) && (await repository.isAncestor(wanted, opened.head)) ? wanted : undefined;
   };
   let opened = await open('cached');
   let found = await chosen(opened);
@@ -175,7 +177,7 @@ export const grantTrust = async (key: string, commit: string | undefined, asking
     found = await chosen(opened);
   }
   if (found === undefined) {
-    throw new JackinError('not-found', `${commit} is no commit of role ${key}, whose newest one is ${opened.head.slice(0, 12)} (${opened.url})`);
+    throw new JackinError('not-found', `${commit?.slice(0, 12)} is no commit of role ${key}, whose newest one is ${opened.head.slice(0, 12)} (${opened.url})`);
   }
   const record: TrustRecord = { url: opened.url, commit: found, at: deps.now().toISOString(), by: 'granted' };
   await writeTrust(paths, key, record);

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { parseDockerfile } from '../docker/dockerfile-parse.ts';
 import { MANIFEST } from '../roles/find-role.ts';
 import { parseManifest } from '../roles/manifest.ts';
@@ -8,10 +9,15 @@ export type RunsCheck = (file: string) => boolean;
 
 const everything: RunsCheck = () => true;
 
-/** `./bin/` → `bin`, `scripts/*.sh` → `scripts/`, `.` → everything. A variable could mean anything. */
+/** What a builder takes apart before it looks for a file: it could mean any of them. */
+const UNCLEAR = /["'\\`$<]/;
+
+/** `./bin/` → `bin`, `scripts/*.sh` → `scripts/`, `.` → everything. */
 const copiedBy = (source: string): RunsCheck => {
-  const cut = source.search(/[$*?[]/);
-  const plain = (cut === -1 ? source : source.slice(0, cut)).replace(/^(\.?\/)+/, '').replace(/^\.$/, '');
+  if (UNCLEAR.test(source) || source.split('/').includes('..')) return everything;
+  const clean = path.posix.normalize(source);
+  const cut = clean.search(/[*?[]/);
+  const plain = (cut === -1 ? clean : clean.slice(0, cut)).replace(/^(\.?\/)+/, '').replace(/^\.$/, '');
   if (plain === '') return everything;
   const place = plain.replace(/\/+$/, '');
   return cut === -1 ? (file) => file === place || file.startsWith(`${place}/`) : (file) => file.startsWith(plain);
@@ -29,14 +35,17 @@ const words = (rest: string): string[] => {
 /** What a COPY or ADD takes from the role's folder. */
 const copySources = (rest: string): string[] => {
   const flags = /^(--\S+\s+)*/.exec(rest)?.[0] ?? '';
-  return /--from=/.test(flags) ? [] : words(rest.slice(flags.length)).slice(0, -1);
+  if (UNCLEAR.test(flags)) return ['.'];
+  // An empty one means the role's folder, and `--exclude=--from=x` is none at all.
+  const isFromElsewhere = /(?:^|\s)--from=\S/.test(flags);
+  return isFromElsewhere ? [] : words(rest.slice(flags.length)).slice(0, -1);
 };
 
 const checksOf = (dockerfile: string): RunsCheck[] =>
   parseDockerfile(dockerfile, 'Dockerfile').flatMap(({ keyword, rest }) => {
     if (keyword === 'COPY' || keyword === 'ADD') return copySources(rest).map(copiedBy);
-    // It may mount the folder itself.
-    return keyword === 'RUN' && rest.includes('--mount=') ? [everything] : [];
+    // It may mount the folder itself, in more spellings than one.
+    return keyword === 'RUN' && rest.startsWith('--') ? [everything] : [];
   });
 
 export interface RoleTexts {
@@ -51,10 +60,12 @@ export interface RoleTexts {
  */
 export const whatRuns = async ({ manifest, read }: RoleTexts): Promise<RunsCheck> => {
   try {
-    const { dockerfile, hooks } = parseManifest(MANIFEST, manifest ?? '');
+    const parsed = parseManifest(MANIFEST, manifest ?? '');
+    // A manifest may write `./hooks/x.sh`; git does not.
+    const dockerfile = path.posix.normalize(parsed.dockerfile);
     const text = await read(dockerfile);
     if (text === undefined) return everything;
-    const named = new Set([MANIFEST, dockerfile, ...hooks.map(({ file }) => file)]);
+    const named = new Set([MANIFEST, dockerfile, ...parsed.hooks.map(({ file }) => path.posix.normalize(file))]);
     const copied = checksOf(text);
     return (file) => named.has(file) || file.endsWith('.dockerignore') || copied.some((check) => check(file));
   } catch (error) {

@@ -37,7 +37,7 @@ export type RoleFreshness = 'cached' | 'try' | 'fetch' | 'replace';
 /** How a role is brought here, where it comes by git. */
 export interface RoleHandling {
   freshness: RoleFreshness;
-  /** A commit that is agreed to beforehand, at least 12 digits of it. */
+  /** A commit that is agreed to beforehand, whole. */
   trust: string | undefined;
   /** Whether a "no" to a role that is not trusted is the end of it. */
   refusalEnds: boolean;

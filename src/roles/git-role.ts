@@ -1,5 +1,4 @@
-import { lstat, readdir, rm } from 'node:fs/promises';
-import path from 'node:path';
+import { lstat, rename, rm } from 'node:fs/promises';
 import type { Paths } from '../config/paths.ts';
 import type { RoleFacts } from '../plan/facts.ts';
 import type { RoleFreshness } from '../plan/request.ts';
@@ -42,7 +41,11 @@ export interface OpenedRole {
   tidy: (keep: readonly string[]) => Promise<void>;
 }
 
-const entryOf = (cache: RoleCache | undefined, branch: string | undefined) => (branch === undefined ? cache?.head : cache?.branches[branch]) ?? undefined;
+const entryOf = (cache: RoleCache | undefined, branch: string | undefined) => {
+  if (cache === undefined || branch === undefined) return cache?.head ?? undefined;
+  // A branch may be called as something that every object has.
+  return Object.hasOwn(cache.branches, branch) ? cache.branches[branch] : undefined;
+};
 
 const sourceMoved = (key: string, cached: string, { url }: RoleSource): JackinError =>
   new JackinError('conflict', `role ${key} now comes from ${url}, and what is cached is from ${cached}`, {
@@ -72,32 +75,34 @@ const reportCount = (step: string, line: string, report: Report): void => {
   if (Number(total) >= MANY_OBJECTS) report({ step, message: `receiving objects: ${Math.floor((4 * Number(done)) / Number(total)) * 25}% of ${total}` });
 };
 
-/** Whether anything but the clone and the lock is in the folder of a role: it may be pinned. */
-const isUsed = async (dir: string, clone: string): Promise<boolean> => (await readdir(dir)).some((name) => name !== 'lock' && name !== path.basename(clone));
-
 const fetchInto = async (dir: string, request: GitRoleRequest, world: RoleWorld): Promise<RoleCache> => {
   const { key, source, branch, freshness } = request;
-  if (freshness === 'replace') await dropCache(dir);
-  const cache = (await readCache(dir)) ?? emptyCache(source.url);
+  const isAnew = freshness === 'replace';
+  const cache = (isAnew ? undefined : await readCache(dir)) ?? emptyCache(source.url);
   if (!isSameSource(cache.url, source.url)) throw sourceMoved(key, cache.url, source);
   const before = entryOf(cache, branch);
   // Whoever waited for another one to clone has nothing more to do.
   if (before !== undefined && freshness === 'cached') return cache;
   const step = `role ${key}`;
   world.report({ step, message: `fetching ${source.url}${branch === undefined ? '' : ` (${branch})`}` });
-  const place = repositoryDir(dir);
+  // What is cached stays until what replaces it is here.
+  const place = isAnew ? `${repositoryDir(dir)}-new` : repositoryDir(dir);
   const isNew = (await unlessMissing(lstat(place))) === undefined;
   const repository = await openRepository(place, { env: world.env, signal: world.signal, onProgress: (line) => reportCount(step, line, world.report) });
   const commit = await repository.fetch(source.url, branch ?? 'HEAD').catch(async (error: unknown) => {
     // Half a clone would only be in the way; half an update is what git throws away itself.
-    if (isNew) await rm((await isUsed(dir, place)) ? place : dir, { recursive: true, force: true });
+    if (isNew) await rm(place, { recursive: true, force: true });
     throw error;
   });
   // A branch is asked about every time, and being rewritten is its nature.
   if (branch === undefined && before !== undefined && !(await repository.isAncestor(before.commit, commit))) throw rewritten(key, before.commit, commit);
   const entry = { commit, at: world.now().toISOString() };
   if (branch === undefined) cache.head = entry;
-  else cache.branches[branch] = entry;
+  else cache.branches = { ...cache.branches, [branch]: entry };
+  if (isAnew) {
+    await dropCache(dir);
+    await rename(place, repositoryDir(dir));
+  }
   await writeCache(dir, cache);
   return cache;
 };

@@ -43,10 +43,12 @@ const allowedProtocols = (env: Env): string => {
   return PROTOCOLS.filter((protocol) => wanted.includes(protocol)).join(':');
 };
 
+const SSH = 'ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=15 -oServerAliveCountMax=3';
+
 const environment = (env: Env, extra: Env): Record<string, string> => {
   const kept = Object.entries(env).filter(([name]) => !name.startsWith('GIT_') || KEPT.test(name));
   const all = {
-    GIT_SSH_COMMAND: 'ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=15 -oServerAliveCountMax=3',
+    ...(env.GIT_SSH === undefined && { GIT_SSH_COMMAND: SSH }),
     ...Object.fromEntries(kept),
     LC_ALL: 'C',
     GIT_TERMINAL_PROMPT: '0',
@@ -83,7 +85,7 @@ const complaintOf = (stderr: string): string => {
   const said = /Could not read from remote/.test(lines[fatal] ?? '') ? (lines[fatal - 1] ?? lines[fatal]) : lines[fatal];
   const line = said ?? lines.at(-1) ?? 'it failed without saying why';
   // An address may hold a login that a credential helper or a rewritten URL has put there.
-  return line.replace(/^(fatal|error):\s*/, '').replaceAll(/:\/\/[^/\s@]+@/g, '://').replaceAll(/\p{Cc}+/gu, ' ').slice(0, 300);
+  return line.replace(/^(fatal|error):\s*/, '').replaceAll(/:\/\/[^/\s@]+@/g, '://').replaceAll(/[\p{Cc}\p{Cf}]+/gu, ' ').slice(0, 300);
 };
 
 /** A git that failed; `complaint` is one clause for a person. Where nobody expects it, what is cached is damaged. */
@@ -129,10 +131,11 @@ export const runGit = async (repository: string, args: readonly string[], call: 
   try {
     return (await child).stdout;
   } catch (error) {
-    const { stderr, code } = error as { stderr?: string; code?: string };
+    const { stderr, code, isMaxBuffer } = error as { stderr?: string; code?: string; isMaxBuffer?: boolean };
     if (call.signal.aborted) throw interrupted();
     if (code === 'ENOENT') throw new JackinError('not-found', 'there is no git on this machine, and roles come by git', { hint: 'install git, or name a folder, as in `jackin load ./my-role`' });
     if (silent) throw new GitError(`the server has said nothing for ${silenceMs / 1000} seconds`, error);
+    if (isMaxBuffer) throw new JackinError('usage', `git has more than ${MAX_OUTPUT / 1024 / 1024} MiB to tell of this repository: that is too much for a role`);
     if (/No space left on device|Disk quota exceeded/.test(stderr ?? '')) {
       throw new JackinError('disk.full', 'fetching the role: there is no space left on the disk', { hint: 'free some space and run the command again; what was there before is unchanged' });
     }

@@ -108,7 +108,7 @@ export const ManifestSchema = z.strictObject({
   dockerfile: insideRole.meta({ description: 'Dockerfile of the role.', refused: 'absolute paths, `..`, links' }),
   published_image: z.string().regex(IMAGE, 'expected the name of an image').optional().meta({ description: 'Image that the role’s author has built of it.', refused: 'what is no name of an image' }),
   identity: z
-    .strictObject({ name: z.string().max(80, 'expected at most 80 characters').optional().meta({ description: 'Name for people.', otherwise: 'the key of the role', refused: 'more than 80 characters' }) })
+    .strictObject({ name: z.string().max(80, 'expected at most 80 characters').regex(/^[^\p{Cc}\p{Cf}]*$/u, 'expected one line without control characters').optional().meta({ description: 'Name for people.', otherwise: 'the key of the role', refused: 'more than 80 characters' }) })
     .optional()
     .describe('How the role presents itself.'),
   agents: z

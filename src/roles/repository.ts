@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ensurePrivateDir, unlessMissing } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -11,11 +11,10 @@ const MAX_FILES = 50_000;
 
 /** A bare repository of ours, into which a role's source is fetched. Nothing in it is ever run. */
 export interface Repository {
+  readonly directory: string;
   /** Brings a ref here and tells its commit. `HEAD` is the default branch of the source. */
   fetch(url: string, ref: string): Promise<string>;
   has(commit: string): Promise<boolean>;
-  /** The whole commit that begins with these digits, if there is one and no other. */
-  complete(digits: string): Promise<string | undefined>;
   isAncestor(older: string, newer: string): Promise<boolean>;
   changedFiles(older: string, newer: string): Promise<string[]>;
   /** Unified diff of some files, without colours; nothing of either side is run to make it. */
@@ -56,6 +55,8 @@ const parseTree = (listing: string): TreeEntry[] =>
   });
 
 const assertBounded = (entries: TreeEntry[]): void => {
+  const odd = entries.find(({ file }) => file.includes('\ufffd'));
+  if (odd !== undefined) throw new JackinError('usage', `the repository has a file whose name is no UTF-8: ${odd.file}`);
   const bytes = entries.reduce((sum, { size }) => sum + size, 0);
   if (entries.length <= MAX_FILES && bytes <= MAX_BYTES) return;
   const [biggest] = [...entries].sort((a, b) => b.size - a.size);
@@ -63,12 +64,26 @@ const assertBounded = (entries: TreeEntry[]): void => {
   throw new JackinError('usage', `the repository holds ${entries.length} files with ${megabytes(bytes)}: a role has at most ${MAX_FILES} files and ${megabytes(MAX_BYTES)}. The biggest is ${biggest?.file} (${megabytes(biggest?.size ?? 0)})`);
 };
 
-/** What a git that was killed leaves behind would stop every later one. Only for whoever holds the lock of the role: nobody else is at work here. */
+/** What a git that was killed leaves behind would stop every later one, or fill the disk. Only for whoever holds the lock of the role: nobody else is at work here. */
 const removeLocks = async (directory: string): Promise<void> => {
   for (const place of ['', 'refs/jackin', 'refs/jackin/branches', 'objects/info']) {
     const names = (await unlessMissing(readdir(path.join(directory, place)))) ?? [];
     for (const name of names.filter((one) => one.endsWith('.lock'))) await rm(path.join(directory, place, name), { force: true });
   }
+  const packs = path.join(directory, 'objects', 'pack');
+  const halves = ((await unlessMissing(readdir(packs))) ?? []).filter((name) => name.startsWith('tmp_'));
+  for (const name of halves) await rm(path.join(packs, name), { force: true });
+};
+
+/**
+ * A `.gitattributes` of the role could have git write other bytes than those that are
+ * trusted and shown: another encoding, other line ends, `$Id$`. This goes before it.
+ */
+const NO_ATTRIBUTES = '* -text -ident -filter !eol !working-tree-encoding\n';
+
+const overruleAttributes = async (directory: string): Promise<void> => {
+  await mkdir(path.join(directory, 'info'), { recursive: true });
+  await writeFile(path.join(directory, 'info', 'attributes'), NO_ATTRIBUTES);
 };
 
 /** Opens the repository, and makes it when it is not there. */
@@ -78,13 +93,26 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
     await ensurePrivateDir(directory);
     await git(['init', '--bare', '--quiet', '--template=']);
   }
+  /** How the operator's settings reach ssh goes before how we would: their key may be in it. */
+  const ownSsh = async (): Promise<Partial<GitCall>> => {
+    const command = await git(['config', '--get', 'core.sshCommand'], { network: true }).catch((error: unknown) => {
+      if (error instanceof GitError) return '';
+      throw error;
+    });
+    return command.trim() === '' ? {} : { extraEnv: { GIT_SSH_COMMAND: call.env.GIT_SSH_COMMAND } };
+  };
+  const assertSmall = async (commit: string): Promise<void> => assertBounded(parseTree(await git(['ls-tree', '-r', '-l', '-z', '--full-tree', commit])));
   return {
+    directory,
     fetch: async (url, ref) => {
       await removeLocks(directory);
       const target = localRef(ref);
       const source = ref === 'HEAD' ? 'HEAD' : `refs/heads/${ref}`;
-      await git(['fetch', '--progress', '--no-tags', '--no-recurse-submodules', '--', url, `+${source}:${target}`], { network: true });
-      return (await git(['rev-parse', '--verify', '--quiet', `${target}^{commit}`])).trim();
+      await git(['fetch', '--progress', '--no-tags', '--no-recurse-submodules', '--', url, `+${source}:${target}`], { network: true, ...(await ownSsh()) });
+      const commit = (await git(['rev-parse', '--verify', '--quiet', `${target}^{commit}`])).trim();
+      // A few trees that hold each other many times are small to fetch, and endless to compare.
+      await assertSmall(commit);
+      return commit;
     },
     has: (commit) => git(['cat-file', '-e', `${commit}^{commit}`]).then(
       () => true,
@@ -93,13 +121,6 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
         throw error;
       },
     ),
-    complete: async (digits) => {
-      const found = await git(['rev-parse', '--verify', '--quiet', `${digits}^{commit}`]).catch((error: unknown) => {
-        if (error instanceof GitError) return undefined;
-        throw error;
-      });
-      return found?.trim();
-    },
     isAncestor: (older, newer) => git(['merge-base', '--is-ancestor', older, newer]).then(
       () => true,
       (error: unknown) => {
@@ -119,7 +140,8 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
     },
     distance: async (older, newer) => Number((await git(['rev-list', '--count', `${older}..${newer}`])).trim()),
     extract: async (commit, target) => {
-      assertBounded(parseTree(await git(['ls-tree', '-r', '-l', '-z', '--full-tree', commit])));
+      await assertSmall(commit);
+      await overruleAttributes(directory);
       const scratch = await mkdtemp(`${directory}-index-`);
       try {
         const extraEnv = { GIT_INDEX_FILE: path.join(scratch, 'index'), GIT_WORK_TREE: target };

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
@@ -38,8 +38,7 @@ export const repositoryDir = (dir: string): string => path.join(dir, 'repository
 
 const cacheFile = (dir: string): string => path.join(dir, 'cache.json');
 
-/** Whole commits are too long for a path that people see; twelve digits of them are what git itself would show. */
-const checkoutDir = (dir: string, at: string): string => path.join(dir, 'checkouts', at.slice(0, 12));
+const checkoutDir = (dir: string, at: string): string => path.join(dir, 'checkouts', at);
 
 /** What is cached of a role; undefined when nothing is, or when it cannot be read: then it is fetched again. */
 export const readCache = async (dir: string): Promise<RoleCache | undefined> => {
@@ -64,12 +63,37 @@ export const writeCache = async (dir: string, cache: RoleCache): Promise<void> =
   await writeFileAtomic(cacheFile(dir), `${JSON.stringify(cache, null, 2)}\n`);
 };
 
-/** One at a time for each role: whoever comes second waits until the first has cloned. */
+/** What a jackin that was killed has left half done. Under the lock of the role: nobody else is at work here. */
+const removeLeftovers = async (dir: string): Promise<void> => {
+  const checkouts = path.join(dir, 'checkouts');
+  const clones = (await readdir(dir)).filter((name) => name.startsWith('repository.git-')).map((name) => path.join(dir, name));
+  const drafts = ((await unlessMissing(readdir(checkouts))) ?? []).filter((name) => name.endsWith('.draft')).map((name) => path.join(checkouts, name));
+  for (const place of [...clones, ...drafts]) await rm(place, { recursive: true, force: true });
+};
+
+const isGone = (error: unknown): boolean => error instanceof JackinError && isErrno(error.cause, 'ENOENT');
+
+/** One at a time for each role: whoever comes second waits until the first has cloned. A folder in which nothing came about is gone afterwards. */
 export const withRoleLock = async <T>(dir: string, signal: AbortSignal, onWait: (owner: string) => void, work: () => Promise<T>): Promise<T> => {
-  await ensurePrivateDir(dir).catch((error: unknown) => {
-    throw asDiskError(error, `making ${dir}`);
-  });
-  return withFileLock(path.join(dir, 'lock'), work, { signal, onWait });
+  let isHeld = false;
+  const clean = async (): Promise<T> => {
+    isHeld = true;
+    await removeLeftovers(dir);
+    return work();
+  };
+  for (;;) {
+    await ensurePrivateDir(dir).catch((error: unknown) => {
+      throw asDiskError(error, `making ${dir}`);
+    });
+    try {
+      return await withFileLock(path.join(dir, 'lock'), clean, { signal, onWait });
+    } catch (error) {
+      // Whoever had the lock before has failed, and has taken the empty folder away.
+      if (!isHeld && isGone(error)) continue;
+      await rmdir(dir).catch(() => undefined);
+      throw error;
+    }
+  }
 };
 
 /** Deletes everything that was fetched, for a source that is another one now. What was pinned stays. */

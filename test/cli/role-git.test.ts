@@ -1,4 +1,5 @@
-import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { appendFile, chmod, lstat, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -42,7 +43,7 @@ describe('a role that is used for the first time', () => {
     const { code, stderr } = await load([], yes);
     expect(code).toBe(0);
     expect(stderr).toContain(`source     ${source.dir}`);
-    expect(stderr).toContain(`commit     ${short(commit)} "Add a hook`);
+    expect(stderr).toContain(`commit     ${commit} "Add a hook`);
     expect(stderr).toContain('by Ann Author');
     expect(stderr).toContain('setup_once (setup.sh)');
     expect(stderr).toContain('Trusting it means');
@@ -64,8 +65,7 @@ describe('a role that is used for the first time', () => {
   it.each([[[]], [['--no-input']]])('and nobody can be asked %j: exit 6, with what would answer', async (words) => {
     const { code, stderr } = await load(words);
     expect(code).toBe(6);
-    expect(stderr).toContain(`--trust ${short(source.git('rev-parse', 'HEAD'))}`);
-    expect(stderr).toContain(`jackin config trust grant ${KEY}`);
+        expect(stderr).toContain(`jackin config trust grant ${KEY} --commit ${source.git('rev-parse', 'HEAD')}`);
     expect(engine.dockerfiles).toEqual([]);
   });
 
@@ -75,8 +75,10 @@ describe('a role that is used for the first time', () => {
   });
 
   it('needs no question with its commit on the command line, and another commit is not meant by it', async () => {
-    expect((await load(['--trust', '0123456789ab'])).code).toBe(6);
-    expect((await load(['--trust', short(source.git('rev-parse', 'HEAD'))])).code).toBe(0);
+    const commit = source.git('rev-parse', 'HEAD');
+    expect((await load(['--trust', short(commit)])).code).toBe(2);
+    expect((await load(['--trust', `${short(commit)}${'0'.repeat(28)}`])).code).toBe(6);
+    expect((await load(['--trust', commit.toUpperCase()])).code).toBe(0);
     expect((await load()).code).toBe(0);
   });
 
@@ -96,11 +98,11 @@ describe('a role that is used for the first time', () => {
     const first = source.git('rev-parse', 'HEAD');
     source.write('Dockerfile', `${DOCKERFILE}RUN true\n`);
     const second = source.commit('Change');
-    expect(await run(['config', 'trust', 'grant', KEY, '--commit', '0123456789ab'])).toMatchObject({ code: 7, stderr: expect.stringContaining(`newest one is ${short(second)}`) });
+    expect(await run(['config', 'trust', 'grant', KEY, '--commit', '0123456789'.repeat(4)])).toMatchObject({ code: 7, stderr: expect.stringContaining(`newest one is ${short(second)}`) });
     expect((await load()).code).toBe(6);
-    expect((await run(['config', 'trust', 'grant', KEY, '--commit', short(first)])).stdout).toContain(`trusted at ${short(first)}`);
+    expect((await run(['config', 'trust', 'grant', KEY, '--commit', first])).stdout).toContain(`trusted at ${short(first)}`);
     expect((await load()).stderr).toContain(`${short(first)}, which is trusted, is used`);
-    await run(['config', 'trust', 'grant', KEY, '--commit', short(second)]);
+    await run(['config', 'trust', 'grant', KEY, '--commit', second]);
     expect((await load()).stderr).not.toContain('is newer');
   });
 
@@ -172,6 +174,80 @@ describe('a newer commit', () => {
     source.write('tools/a.sh', 'two\n');
     source.commit('Changes what is copied');
     expect((await run(['role', 'update', KEY])).stdout).toContain('is not trusted (what it runs has changed)');
+  });
+
+  it.each<[string, Record<string, string>, string]>([
+    ['a hook that the manifest writes as ./hooks/s.sh', { 'jackin.role.toml': `${MANIFEST}[hooks]\nsetup_once = "./hooks/s.sh"\n` }, 'hooks/s.sh'],
+    ['a hook that the manifest writes as hooks//s.sh', { 'jackin.role.toml': `${MANIFEST}[hooks]\nsetup_once = "hooks//s.sh"\n` }, 'hooks/s.sh'],
+    ['a copied file in quotes', { Dockerfile: `${DOCKERFILE}COPY "tools/a.sh" /usr/local/bin/\n` }, 'tools/a.sh'],
+    ['a copied file with an escape in its name', { Dockerfile: `${DOCKERFILE}COPY too\\ls/a.sh /usr/local/bin/\n` }, 'tools/a.sh'],
+    ['a copied file by way of ..', { Dockerfile: `${DOCKERFILE}COPY hooks/../tools/a.sh /usr/local/bin/\n` }, 'tools/a.sh'],
+    ['a copied file by way of /./', { Dockerfile: `${DOCKERFILE}COPY ./tools/.//a.sh /usr/local/bin/\n` }, 'tools/a.sh'],
+    ['what stands behind a flag that holds --from=', { Dockerfile: `${DOCKERFILE}COPY --exclude=--from=x tools/a.sh /usr/local/bin/\n` }, 'tools/a.sh'],
+    ['what stands behind an empty --from=', { Dockerfile: `${DOCKERFILE}COPY --from= tools/a.sh /usr/local/bin/\n` }, 'tools/a.sh'],
+    ['what a line with two escapes at its end seems to swallow', { Dockerfile: `${DOCKERFILE}RUN echo \\\\\nCOPY tools/a.sh /usr/local/bin/\n` }, 'tools/a.sh'],
+    ['what an escape before a foreign blank seems to swallow', { Dockerfile: `${DOCKERFILE}RUN echo \\\u00a0\nCOPY tools/a.sh /usr/local/bin/\n` }, 'tools/a.sh'],
+    ['what a mount in another spelling brings', { Dockerfile: `${DOCKERFILE}RUN --mo"unt"=type=bind,target=/x sh /x/tools/a.sh\n` }, 'tools/a.sh'],
+  ])('that changes %s is asked about', async (_what, files, changed) => {
+    source.write('tools/a.sh', 'one\n');
+    source.write('hooks/s.sh', '#!/bin/sh\n');
+    for (const [name, text] of Object.entries(files)) source.write(name, text);
+    await run(['config', 'trust', 'grant', KEY, '--commit', source.commit('What is trusted')]);
+    source.write(changed, '#!/bin/sh\nevil\n');
+    source.commit('Evil');
+    expect((await run(['role', 'update', KEY])).stdout).toContain('is not trusted (what it runs has changed)');
+  });
+
+  it('is shown with the length of what is left out of a line, and without control characters in names', async () => {
+    source.write('Dockerfile', `${DOCKERFILE}COPY . /x\nRUN true ${' '.repeat(200)} && evil\n`);
+    source.write('a\n  source     elsewhere\u202e', 'x\n');
+    source.commit('Harmless \u202e');
+    const { stderr } = await load(['--update'], { tty: true, input: 'n' });
+    expect(stderr).toMatch(/RUN true +… and \d+ more characters/);
+    expect(stderr).not.toMatch(/\n {2}source {5}elsewhere/);
+    expect(stderr).not.toContain('\u202e');
+  });
+
+  it('with more files than anybody can compare is refused, and what is trusted stays in use', async () => {
+    const tree = (lines: string[]): string => execFileSync('git', ['-C', source.dir, 'mktree'], { input: `${lines.join('\n')}\n`, encoding: 'utf8' }).trim();
+    const blob = source.git('rev-parse', 'HEAD:Dockerfile');
+    const ten = (line: (name: number) => string): string[] => Array.from({ length: 10 }, (_, name) => line(name));
+    let bomb = tree(ten((name) => `100644 blob ${blob}\t${name}`));
+    for (let depth = 0; depth < 9; depth += 1) bomb = tree(ten((name) => `040000 tree ${bomb}\t${name}`));
+    const commit = source.git('commit-tree', tree([source.git('ls-tree', 'HEAD'), `040000 tree ${bomb}\tx`]), '-p', 'HEAD', '-m', 'Bomb');
+    source.git('update-ref', 'refs/heads/main', commit);
+    expect(await run(['role', 'update', KEY])).toMatchObject({ code: 2, stderr: expect.stringContaining('too much for a role') });
+    expect((await load()).code).toBe(0);
+  });
+
+  it('leaves the files of the one before to a launch that has begun', async () => {
+    source.write('README.md', 'Better.\n');
+    source.commit('Docs');
+    await run(['role', 'update', KEY]);
+    expect(await readdir(path.join(sandbox.jackinHome, 'roles', 'acme.backend', 'checkouts'))).toHaveLength(2);
+  });
+
+  it('in a rewritten history is asked about after --replace, also where the configuration trusts the role', async () => {
+    await run(['config', 'trust', 'revoke', KEY]);
+    await configure(source.dir, 'trusted = true\n');
+    expect((await load()).code).toBe(0);
+    source.git('checkout', '--quiet', '--orphan', 'new');
+    source.commit('Rewritten');
+    source.git('branch', '-M', 'main');
+    await run(['role', 'update', KEY, '--replace'], { tty: true, input: 'n' });
+    expect((await load()).code).toBe(6);
+  });
+
+  it('shows what decides most first, however many names come before it, and how to see the rest', async () => {
+    source.write('Dockerfile', `${DOCKERFILE}COPY . /opt\n`);
+    source.commit('Copies all');
+    await load(['--update'], yes);
+    for (const name of ['AAA1', 'AAA2', 'AAA3']) source.write(name, 'harmless\n'.repeat(40));
+    source.write('Dockerfile', `${DOCKERFILE}COPY . /opt\nRUN evil\n`);
+    source.commit('Many files');
+    const { stderr } = await load(['--update'], { tty: true, input: 'n' });
+    expect(stderr).toContain('+RUN evil');
+    expect(stderr).toMatch(/more lines of AAA\d, and \d more files?\n.*all of it: git --git-dir .*repository\.git diff [0-9a-f]{40} [0-9a-f]{40}/);
   });
 
   it('in a rewritten history stops the update and goes on with what is trusted; --replace asks again', async () => {
@@ -253,6 +329,30 @@ describe('what is cached', () => {
     expect(builtDockerfiles()).toHaveLength(2);
   });
 
+  it('stays when it cannot be replaced', async () => {
+    await rm(source.dir, { recursive: true });
+    expect((await run(['role', 'update', KEY, '--replace'])).code).toBe(1);
+    expect((await load()).code).toBe(0);
+  });
+
+  it('is rid of what a jackin that was killed has left', async () => {
+    const dir = path.join(sandbox.jackinHome, 'roles', 'acme.backend');
+    const left = ['repository.git-index-abcdef', 'repository.git-new', 'checkouts/0123456789ab.draft', 'repository.git/objects/pack/tmp_pack_x'].map((name) => path.join(dir, name));
+    for (const place of left.slice(0, 3)) await mkdir(place);
+    await writeFile(left[3]!, '');
+    await run(['role', 'update', KEY]);
+    for (const place of left) await expect(lstat(place)).rejects.toThrow(/ENOENT/);
+  });
+
+  it('holds the bytes of the commit, whatever a .gitattributes asks for', async () => {
+    source.write('tools/a.sh', 'one $Id$ Ä\n');
+    source.write('.git/info/attributes', '* -text -ident !working-tree-encoding\n');
+    source.write('.gitattributes', '*.sh ident eol=crlf working-tree-encoding=ISO-8859-1\n');
+    source.commit('Attributes');
+    await load(['--update']);
+    expect(await readFile(path.join(sandbox.jackinHome, 'roles', 'acme.backend', 'checkouts', source.git('rev-parse', 'HEAD'), 'tools', 'a.sh'), 'utf8')).toBe('one $Id$ Ä\n');
+  });
+
   it('can be lost: what is trusted is still known', async () => {
     await rm(path.join(sandbox.jackinHome, 'roles'), { recursive: true });
     expect((await load()).code).toBe(0);
@@ -288,7 +388,7 @@ describe('a branch', () => {
     expect(asked.code).toBe(0);
     expect(asked.stderr).toContain('branch     feat/x');
     expect((await load(['--role-branch', 'feat/x'])).code).toBe(6);
-    expect((await load(['--role-branch', 'feat/x', '--trust', short(commit)])).code).toBe(0);
+    expect((await load(['--role-branch', 'feat/x', '--trust', commit])).code).toBe(0);
     expect(builtDockerfiles().filter((text) => text.includes('echo branch'))).toHaveLength(1);
     expect((await dataOf(['role', 'list'])).roles.find(({ role }: { role: string }) => role === KEY).commit).toBe(source.git('rev-parse', 'main'));
   });
@@ -306,7 +406,7 @@ describe('a branch', () => {
     source.git('checkout', '--quiet', '-b', 'feat/x');
     source.write('Dockerfile', `${DOCKERFILE}RUN echo branch\n`);
     const commit = source.commit('On a branch');
-    const started = await run(['load', KEY, '--detach', '--role-branch', 'feat/x', '--trust', short(commit)]);
+    const started = await run(['load', KEY, '--detach', '--role-branch', 'feat/x', '--trust', commit]);
     const id = started.stdout.trim();
     await run(['eject', id]);
     source.write('Dockerfile', `${DOCKERFILE}RUN echo more\n`);
@@ -321,6 +421,15 @@ describe('a branch', () => {
 
   it.each(['--upload-pack=evil', 'a..b', '-x', 'x.lock', 'a b', '@{u}', 'HEAD'])('%j is no branch', async (name) => {
     expect((await load([`--role-branch=${name}`])).code).toBe(2);
+  });
+
+  it.each(['__proto__', 'constructor'])('may be called %s', async (name) => {
+    source.git('branch', name);
+    expect((await load(['--role-branch', name], yes)).code).toBe(0);
+    await rm(path.join(sandbox.jackinHome, 'roles'), { recursive: true });
+    await load([], yes);
+    await rm(source.dir, { recursive: true });
+    expect(await load(['--role-branch', name])).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be fetched') });
   });
 
   it('needs a role that has one', async () => {
@@ -379,6 +488,24 @@ describe('a source', () => {
     expect(stderr).toContain('https://github.com/chainargos/jackin-backend-engineer.git');
   });
 
+  it('that two ask for at once and that is not there fails both for that reason', async () => {
+    await configure(path.join(sandbox.root, 'nowhere'));
+    const failed = await Promise.all([load(), load(), load()]);
+    expect(failed.map(({ stderr }) => stderr.includes('cannot be fetched'))).toEqual([true, true, true]);
+    expect(await readdir(path.join(sandbox.jackinHome, 'roles'))).toEqual([]);
+  });
+
+  it.each<[string, (ssh: string) => Promise<Record<string, string>>]>([
+    ['core.sshCommand', async (ssh) => ({ GIT_CONFIG_GLOBAL: await sandbox.write('gitconfig', `[core]\nsshCommand = ${ssh} -i key\n`) })],
+    ['GIT_SSH', (ssh) => Promise.resolve({ GIT_SSH: ssh })],
+  ])('over ssh is reached by the operator’s own %s', async (_what, envOf) => {
+    const ssh = await sandbox.write('ssh', `#!/bin/sh\necho "$@" >> ${sandbox.root}/called\nexit 1\n`);
+    await chmod(ssh, 0o755);
+    await configure('ssh://git@git.example.test/x.git');
+    await load([], { env: { GIT_ALLOW_PROTOCOL: 'ssh', PATH: process.env.PATH ?? '', ...(await envOf(ssh)) } });
+    expect(await sandbox.read('called')).toContain('git@git.example.test');
+  });
+
   it('that is nearly the name of another role makes a suggestion', async () => {
     expect((await run(['load', 'agent-smyth', '--detach'])).stderr).toContain('agent-smith');
   });
@@ -410,6 +537,12 @@ describe('a source', () => {
     source.commit('Change');
     expect((await load(['--update'], { ...yes, ...settings })).stderr).toContain('+RUN true');
     await expect(readFile(marker)).rejects.toThrow(/ENOENT/);
+  });
+
+  it('of a role whose name would be more than a line is refused', async () => {
+    source.write('jackin.role.toml', `${MANIFEST}[identity]\nname = "x\\nlogin      forged"\n`);
+    source.commit('Name');
+    expect((await load(['--dry-run'])).code).toBe(3);
   });
 
   it('with a link in it is refused by name, and nothing that it leads to is shown', async () => {

@@ -97,6 +97,18 @@ describe('a role from git that is pinned', () => {
     expect((await run(['role', 'pin', KEY, '--remove'])).stdout).toContain('was not pinned');
   });
 
+  it('is never replaced by a newer commit that is trusted: it needs its own word', async () => {
+    source.write('Dockerfile', `${DOCKERFILE}RUN true\n`);
+    const newer = source.commit('Change');
+    await run(['config', 'trust', 'grant', KEY, '--commit', newer]);
+    const { code, stderr } = await load(KEY);
+    expect(code).toBe(6);
+    expect(stderr).toContain(`it is older than ${newer.slice(0, 12)}, which is trusted`);
+    const [, grant = ''] = /`jackin (config trust grant .*)`/.exec(stderr) ?? [];
+    expect((await run(grant.split(' '))).code).toBe(0);
+    expect((await load(KEY, ['--locked'])).code).toBe(0);
+  });
+
   it('and whose commit is gone from its source stops the launch', async () => {
     source.git('checkout', '--quiet', '--orphan', 'new');
     source.commit('Rewritten');

@@ -36,7 +36,8 @@ afterAll(async () => {
 
 const jackin = (words: string[]) => world.jackin(words, server.env);
 const load = (words: string[] = []) => jackin(['load', KEY, world.sandbox.dirs.project, '--network', world.sandbox.network, '--no-input', '--prompt', 'hello', ...words]);
-const head = () => source.git('rev-parse', 'HEAD').slice(0, 12);
+const whole = () => source.git('rev-parse', 'HEAD');
+const head = () => whole().slice(0, 12);
 /** What the role's hook has written down in all launches so far. */
 const said = () => readFile(path.join(world.sandbox.dirs.project, 'said'), 'utf8');
 
@@ -46,7 +47,7 @@ test('first trust: nothing is built without it; a grant for the commit that was 
   expect(refused.stderr).toContain(`is not trusted at ${head()}`);
   expect(await world.containers()).toEqual([]);
 
-  expect((await jackin(['config', 'trust', 'grant', KEY, '--commit', head()])).code).toBe(0);
+  expect((await jackin(['config', 'trust', 'grant', KEY, '--commit', whole()])).code).toBe(0);
   const { code, stdout, stderr } = await load();
   expect(stderr).toContain(`commit ${head()}`);
   expect(stdout).toContain('fake kimi heard: hello');
@@ -68,7 +69,7 @@ test('an update that changes what runs waits for a word, and then is built', asy
   expect((await jackin(['role', 'update', KEY, '--no-input'])).stdout).toContain('is not trusted');
   expect((await load()).code).toBe(0);
   expect(await said()).toBe('first\nfirst\nfirst\n');
-  expect((await load(['--trust', head()])).code).toBe(0);
+  expect((await load(['--trust', whole()])).code).toBe(0);
   expect(await said()).toBe('first\nfirst\nfirst\nsecond\n');
 });
 
@@ -76,7 +77,7 @@ test('a branch has its own image, and leaves the role as it is', async () => {
   source.git('checkout', '--quiet', '-b', 'feat/x');
   source.write('tool', '#!/bin/sh\necho branch\n');
   source.commit('On a branch');
-  const commit = head();
+  const commit = whole();
   source.git('checkout', '--quiet', 'main');
   expect((await load(['--role-branch', 'feat/x'])).code).toBe(6);
   expect((await load(['--role-branch', 'feat/x', '--trust', commit])).code).toBe(0);
@@ -112,5 +113,5 @@ test('a remote that moved stops the launch, and is asked about', async () => {
   expect(stderr).toContain('now comes from');
   expect((await jackin(['role', 'update', KEY, '--replace', '--no-input'])).stdout).toContain('is not trusted');
   expect((await load()).code).toBe(6);
-  expect((await load(['--trust', head()])).code).toBe(0);
+  expect((await load(['--trust', whole()])).code).toBe(0);
 });
