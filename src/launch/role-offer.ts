@@ -3,6 +3,7 @@ import { MANIFEST } from '../roles/find-role.ts';
 import type { OpenedRole } from '../roles/git-role.ts';
 import type { CommitInfo, Repository } from '../roles/repository.ts';
 import type { RoleFacts } from '../plan/facts.ts';
+import { JackinError } from '../shared/errors.ts';
 import { whatRuns } from './what-runs.ts';
 
 /** What a person sees of a diff before the rest is only counted. */
@@ -49,12 +50,19 @@ const byWeight = (files: readonly string[], { dockerfile, hooks }: RoleFacts): s
   return [...files].sort((one, other) => weight(one) - weight(other));
 };
 
+const diffOf = (repository: Repository, older: string, newer: string, file: string): Promise<string> =>
+  repository.diff(older, newer, [file]).catch((error: unknown) => {
+    // More than git may say at once; there is a way to see it all.
+    if (error instanceof JackinError && error.code === 'usage') return `${file}: too much to be shown`;
+    throw error;
+  });
+
 /** The diff of what runs, for a terminal: no control characters, no endless lines; what is left out is told, and how to see it. */
 const shownDiff = async (role: RoleFacts, repository: Repository, older: string, newer: string, running: readonly string[]): Promise<string[]> => {
   const shown: string[] = [];
   const files = byWeight(running, role);
   for (const [index, file] of files.entries()) {
-    const lines = (await repository.diff(older, newer, [file])).trimEnd().split('\n').map((line) => shownLine(shownText(line)));
+    const lines = (await diffOf(repository, older, newer, file)).trimEnd().split('\n').map((line) => shownLine(shownText(line)));
     const room = DIFF_LINES - shown.length;
     shown.push(...lines.slice(0, room));
     const [moreLines, moreFiles] = [lines.length - room, files.length - index - 1];

@@ -4,7 +4,6 @@ import { locatePaths } from '../config/paths.ts';
 import { agentPackages, cachedAgentVolumes } from '../docker/agent-volumes.ts';
 import type { RoleSelector } from '../plan/request.ts';
 import { chooseAgent } from '../plan/session.ts';
-import { readFolderRole } from '../roles/find-role.ts';
 import { lockFileOf, removeLock, type RoleLock, writeLock } from '../roles/lock-file.ts';
 import { asDiskError } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -68,7 +67,8 @@ export const pinRole = async (selector: RoleSelector, named: AgentSlug[], asking
 /** Takes a pin away. */
 export const unpinRole = async (selector: RoleSelector, deps: Deps): Promise<{ file: string; removed: boolean }> => {
   const paths = locatePaths(deps);
-  const place = selector.kind === 'folder' ? await readFolderRole(selector.path) : { key: selector.key, source: { kind: 'built-in' as const, path: '' } };
-  const file = lockFileOf(paths, place);
+  // The role itself may be broken by now, or gone: its lock can be removed all the same.
+  const source = selector.kind === 'folder' ? ({ kind: 'folder', path: selector.path } as const) : ({ kind: 'built-in', path: '' } as const);
+  const file = lockFileOf(paths, { key: selector.kind === 'folder' ? '' : selector.key, source });
   return { file, removed: await removeLock(file) };
 };

@@ -128,6 +128,8 @@ describe('a folder that is pinned', () => {
     expect((await load(folder, ['--locked'])).code).toBe(0);
     await sandbox.write('my-role/Dockerfile', `${DOCKERFILE}RUN true\n`);
     expect(await load(folder, ['--locked'])).toMatchObject({ code: 8, stderr: expect.stringContaining('its files are not those that were pinned') });
+    await sandbox.write('my-role/jackin.role.toml', 'broken');
+    expect((await run(['role', 'pin', folder, '--remove'])).stdout).toContain('no longer pinned');
   });
 
   it('pins the agents that are named, and none that the role does not have', async () => {
