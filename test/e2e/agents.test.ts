@@ -183,7 +183,8 @@ describe.each(CASES)('$agent', ({ agent, file, login, ready, keyVariable, env, a
     expect(stdout + stderr).not.toContain(key);
   });
 
-  test.runIf(process.getuid?.() === 0)('runs as root too, where operator and workdir are root: it is told that it is in a sandbox', async () => {
+  // Claude alone refuses to; the others are asked in the long run.
+  test.runIf(process.getuid?.() === 0 && (agent === 'claude' || process.env.JACKIN_TEST_FULL === '1'))('runs as root too, where operator and workdir are root: it is told that it is in a sandbox', async () => {
     await chown(world.sandbox.dirs.project, 0, 0);
     const key = secret('key');
     await world.config(configWith(agent, { ...env, [keyVariable]: `$${keyVariable}` }, `[${agent}]\nauth_forward = "api_key"`));
