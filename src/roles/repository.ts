@@ -86,6 +86,13 @@ const overruleAttributes = async (directory: string): Promise<void> => {
   await writeFile(path.join(directory, 'info', 'attributes'), NO_ATTRIBUTES);
 };
 
+/** What git says, or undefined when it says no. */
+const orUndefined = (said: Promise<string>): Promise<string | undefined> =>
+  said.catch((error: unknown) => {
+    if (error instanceof GitError) return undefined;
+    throw error;
+  });
+
 /** Opens the repository, and makes it when it is not there. */
 export const openRepository = async (directory: string, call: GitCall): Promise<Repository> => {
   const git = (args: readonly string[], more: Partial<GitCall> = {}) => runGit(directory, args, { ...call, ...more });
@@ -95,10 +102,7 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
   }
   /** How the operator's settings reach ssh goes before how we would: their key may be in it. */
   const ownSsh = async (): Promise<Partial<GitCall>> => {
-    const command = await git(['config', '--get', 'core.sshCommand'], { network: true }).catch((error: unknown) => {
-      if (error instanceof GitError) return '';
-      throw error;
-    });
+    const command = (await orUndefined(git(['config', '--get', 'core.sshCommand'], { network: true }))) ?? '';
     return command.trim() === '' ? {} : { extraEnv: { GIT_SSH_COMMAND: call.env.GIT_SSH_COMMAND } };
   };
   const assertSmall = async (commit: string): Promise<void> => assertBounded(parseTree(await git(['ls-tree', '-r', '-l', '-z', '--full-tree', commit])));
@@ -114,26 +118,11 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
       await assertSmall(commit);
       return commit;
     },
-    has: (commit) => git(['cat-file', '-e', `${commit}^{commit}`]).then(
-      () => true,
-      (error: unknown) => {
-        if (error instanceof GitError) return false;
-        throw error;
-      },
-    ),
-    isAncestor: (older, newer) => git(['merge-base', '--is-ancestor', older, newer]).then(
-      () => true,
-      (error: unknown) => {
-        if (error instanceof GitError) return false;
-        throw error;
-      },
-    ),
+    has: async (commit) => (await orUndefined(git(['cat-file', '-e', `${commit}^{commit}`]))) !== undefined,
+    isAncestor: async (older, newer) => (await orUndefined(git(['merge-base', '--is-ancestor', older, newer]))) !== undefined,
     changedFiles: async (older, newer) => (await git(['diff', '--name-only', '--no-renames', '-z', older, newer, '--'])).split('\0').filter(Boolean),
     diff: (older, newer, files) => git(['diff', '--no-color', '--no-ext-diff', '--no-textconv', '--no-renames', older, newer, '--', ...files.map((file) => `:(literal,top)${file}`)]),
-    readFile: (commit, file) => git(['cat-file', 'blob', `${commit}:${file}`]).catch((error: unknown) => {
-      if (error instanceof GitError) return undefined;
-      throw error;
-    }),
+    readFile: (commit, file) => orUndefined(git(['cat-file', 'blob', `${commit}:${file}`])),
     describe: async (commit) => {
       const [author = '', date = '', subject = ''] = (await git(['show', '--no-patch', '--no-show-signature', '--format=%an%x00%cI%x00%s', commit])).trimEnd().split('\0');
       return { author, date, subject };
