@@ -21,6 +21,8 @@ const COPIED = [
 ];
 /** The tests of one mutant together; one that makes them hang is not a good one. */
 const LIMIT_MS = 120_000;
+/** All tests without any mutant, on a machine that may be slow. */
+const WHOLE_LIMIT_MS = 900_000;
 
 /** @typedef {{ name: string, property: string, tests: string[], only: string | undefined, file: string }} Mutant */
 
@@ -39,12 +41,12 @@ const readMutant = async (/** @type {string} */ name) => {
 };
 
 /** Runs a program to its end, at most for the limit; -1 when it was killed. Says nothing. */
-const run = (/** @type {string} */ program, /** @type {string[]} */ args, /** @type {string} */ cwd) =>
+const run = (/** @type {string} */ program, /** @type {string[]} */ args, /** @type {string} */ cwd, limit = LIMIT_MS) =>
   /** @type {Promise<number>} */ (
     new Promise((resolve, reject) => {
       // Outside of any repository, so that git looks at plain files; and what tests leave behind that are cut short goes with the copy.
       const env = { ...process.env, GIT_CEILING_DIRECTORIES: path.dirname(cwd), ...(cwd !== root && { TMPDIR: path.join(cwd, 'tmp') }) };
-      const child = spawn(program, args, { cwd, env, stdio: 'ignore', timeout: LIMIT_MS, killSignal: 'SIGKILL' });
+      const child = spawn(program, args, { cwd, env, stdio: 'ignore', timeout: limit, killSignal: 'SIGKILL' });
       child.on('error', reject);
       child.on('close', (code) => resolve(code ?? -1));
     })
@@ -68,10 +70,10 @@ const makeCopy = async () => {
  * What became of the tests in these files: full names that passed and that
  * failed, and files that could not even be loaded.
  */
-const runTests = async (/** @type {string} */ copy, /** @type {string[]} */ files, /** @type {string[]} */ ...flags) => {
+const runTests = async (/** @type {string} */ copy, /** @type {string[]} */ files, /** @type {string[]} */ flags, limit = LIMIT_MS) => {
   const output = path.join(copy, 'report.json');
   await rm(output, { force: true });
-  await run(bin('vitest'), ['run', '--no-cache', '--reporter=json', `--outputFile=${output}`, ...flags, ...files], copy);
+  await run(bin('vitest'), ['run', '--no-cache', '--reporter=json', `--outputFile=${output}`, ...flags, ...files], copy, limit);
   const report = await readFile(output, 'utf8').then(JSON.parse, () => ({ testResults: [] }));
   /** @type {{ status: string, name: string, assertionResults: { status: string, fullName: string }[] }[]} */
   const results = report.testResults;
@@ -88,7 +90,7 @@ const runTests = async (/** @type {string} */ copy, /** @type {string[]} */ file
 const tryMutant = async (/** @type {string} */ copy, /** @type {Mutant} */ mutant, /** @type {Set<string>} */ good) => {
   if (!(await patch(copy, mutant.file))) return { verdict: 'DOES NOT APPLY', by: '' };
   const only = mutant.only === undefined ? [] : ['-t', mutant.only];
-  const { passed, failed, unloadable } = await runTests(copy, mutant.tests, '--bail=1', ...only);
+  const { passed, failed, unloadable } = await runTests(copy, mutant.tests, ['--bail=1', ...only]);
   if (!(await patch(copy, mutant.file, '--reverse'))) throw new Error(`${mutant.name} cannot be taken out again`);
   const [by] = failed.filter((test) => good.has(test));
   if (by !== undefined) return { verdict: 'caught', by };
@@ -107,8 +109,8 @@ const passingTests = async (/** @type {string[]} */ copies, /** @type {Mutant[]}
   const some = new Set(parts.flatMap(({ tests }) => tests).filter((test) => !whole.has(test)));
   const pattern = parts.map(({ only }) => only).join('|');
   const results = await Promise.all([
-    whole.size === 0 ? undefined : runTests(copies[0] ?? '', [...whole]),
-    some.size === 0 ? undefined : runTests(copies[1] ?? '', [...some], '-t', pattern),
+    whole.size === 0 ? undefined : runTests(copies[0] ?? '', [...whole], [], WHOLE_LIMIT_MS),
+    some.size === 0 ? undefined : runTests(copies[1] ?? '', [...some], ['-t', pattern], WHOLE_LIMIT_MS),
   ]);
   return new Set(results.flatMap((result) => result?.passed ?? []));
 };
