@@ -15,6 +15,10 @@ export interface Paths {
   /** Which commits of which sources the operator trusts. */
   trustFile: string;
   homeIdFile: string;
+  /** Logins of jackin's own, `<agent>/<account>/`. */
+  loginsDir: string;
+  /** Socket, lock and notes of the keeper. */
+  keeperDir: string;
 }
 
 export interface PathsInput {
@@ -36,6 +40,8 @@ export const locatePaths = ({ env, home }: PathsInput): Paths => {
     rolesDir: path.join(jackinHome, 'roles'),
     trustFile: path.join(jackinHome, 'trust.json'),
     homeIdFile: path.join(jackinHome, 'home-id'),
+    loginsDir: path.join(jackinHome, 'logins'),
+    keeperDir: path.join(jackinHome, 'keeper'),
   };
 };
 
