@@ -67,6 +67,10 @@ const deps: Deps = {
       return readKeychain(service);
     },
   }),
+  startKeeper: async (paths) => {
+    const { startKeeper } = await import('./keeper/start-keeper.ts');
+    await startKeeper(paths, { program: [process.execPath, path.join(import.meta.dirname, 'main.js')], env: process.env });
+  },
   connectEngine: async (env) => {
     const { connectEngine } = await import('./docker/docker-engine.ts');
     return connectEngine(env);

@@ -52,8 +52,10 @@ export const judgeCredential = (text: string | undefined, now: Date): LoginVerdi
   const access = textOf(fields, 'access_token');
   if (access === undefined) return dead('holds no access token: this login was rejected or ended');
   const payload = jwtPayload(access);
-  const expiresAt = positiveNumber(fields['expires_at']) ?? positiveNumber(payload['exp']);
   const refreshable = textOf(fields, 'refresh_token') !== undefined;
+  // A lease: when it ends, its keeper knows. What the token says of itself is by the server's clock.
+  if (!refreshable && fields['expires_at'] === 0) return judgeTerm({ refreshable, account: accountOf(payload) }, now);
+  const expiresAt = positiveNumber(fields['expires_at']) ?? positiveNumber(payload['exp']);
   return judgeTerm({ refreshable, account: accountOf(payload), expiresAt }, now);
 };
 

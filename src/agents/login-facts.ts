@@ -20,7 +20,8 @@ export interface LoginFacts {
   agent: AgentSlug;
   /** Where the login was looked for, with links resolved. */
   dir: string;
-  from: 'default' | 'sync_source_dir';
+  /** `own login`: one of jackin's own. */
+  from: 'default' | 'sync_source_dir' | 'own login';
   /** Which of Kimi's two products wrote it; null for other agents, and when there is nothing to tell by. */
   generation: 'kimi-code' | 'kimi' | null;
   state: LoginState;

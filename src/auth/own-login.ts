@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { isAccountName } from '../agents/account-name.ts';
 import { textOf, tableOf } from '../agents/judge.ts';
 import type { KimiHosts } from '../agents/kimi-hosts.ts';
 import { type KimiConfig, MANAGED_PROVIDER, parseKimiConfig, slotForHosts } from '../agents/kimi-config.ts';
@@ -26,9 +27,6 @@ export interface OwnLogin extends KimiHosts {
   /** Content by path below the directory. */
   files: KimiFiles;
 }
-
-/** A name that is a directory of its own on every system, and one word of a command line. */
-export const isAccountName = (name: string): boolean => /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/.test(name) && !name.includes('..');
 
 export const ownLoginDir = (loginsDir: string, account: string): string => path.join(loginsDir, 'kimi', account);
 

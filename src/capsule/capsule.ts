@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { createLeaseFollower } from './home/follow-lease.ts';
 import { prepareInstance } from './home/prepare.ts';
 import { startCapsule } from './server.ts';
 
@@ -17,13 +18,19 @@ const { values } = parseArgs({
 process.umask(0o077);
 
 const roots = { home: values.home, handoff: values.handoff, state: values.state, defaultHome: values['default-home'] };
+const log = (line: string): void => void process.stderr.write(`jackin capsule: ${line.replaceAll(/\p{Cc}/gu, '?')}\n`);
+const followLease = createLeaseFollower(roots, log);
 const starting = startCapsule({
   runDir: values.run,
   agentsDir: values.agents,
   home: values.home,
   env: process.env,
-  prepare: (request, env, context) => prepareInstance(request, roots, { ...process.env, ...env }, new Date(), context),
-  log: (line) => process.stderr.write(`jackin capsule: ${line.replaceAll(/\p{Cc}/gu, '?')}\n`),
+  prepare: async (request, env, context) => {
+    const prepared = await prepareInstance(request, roots, { ...process.env, ...env }, new Date(), context);
+    await followLease(request);
+    return prepared;
+  },
+  log,
 });
 // Before anybody can connect, so that no stop is ever missed.
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void starting.then((capsule) => capsule.stop()));

@@ -64,6 +64,8 @@ export interface TerminalSize {
 export interface AgentSetup {
   slug: string;
   mode: 'sync' | 'api_key' | 'oauth_token' | 'ignore';
+  /** What is handed over is a lease: it wins over whatever the home has, and so does each newer one while sessions run. */
+  leased?: true;
   /** Only with `api_key`, for agents that need a provider entry: where the key is good for. Never the key. */
   provider?: { baseUrl: string; model: string; contextSize: number };
 }
@@ -176,10 +178,10 @@ export interface LoginOutcome {
   slug: string;
   /**
    * `handoff`: the host's login was taken. `home`: the one in the container was kept.
-   * `same`: nothing to do. `none`: there is no login. `removed`: files that jackin
+   * `lease`: the home has the lease that is handed over. `same`: nothing to do. `none`: there is no login. `removed`: files that jackin
    * had placed are gone (mode left `sync`). `provider`: set up to read a key.
    */
-  outcome: 'handoff' | 'home' | 'same' | 'none' | 'removed' | 'provider';
+  outcome: 'handoff' | 'home' | 'lease' | 'same' | 'none' | 'removed' | 'provider';
   /** One line for a person: what was decided and why. Never a secret. */
   why: string;
 }

@@ -12,12 +12,13 @@ const MAX_NAMES = 10;
 const decidedBy = ({ layer, file, line }: Decider): string =>
   describeOrigin({ layer, ...(file !== null && { file }), ...(line !== null && { line }) });
 
+const clock = (iso: string): string => iso.replace(/:\d\d(\.\d+)?Z$/, 'Z').replace('T', ' ');
+
 /** How long the access lasts, to the minute. */
 const validity = ({ state, expires_at: end }: { state: AuthState; expires_at: string | null }, now: Date): string => {
   if (end === null) return '-';
-  const clock = end.replace(/:\d\d(\.\d+)?Z$/, 'Z').replace('T', ' ');
-  if (new Date(end) > now) return `until ${clock}`;
-  return state === 'expired' ? `ended ${clock}, can be refreshed` : `ended ${clock}`;
+  if (new Date(end) > now) return `until ${clock(end)}`;
+  return state === 'expired' ? `ended ${clock(end)}, can be refreshed` : `ended ${clock(end)}`;
 };
 
 const keySource = ({ key }: { key: KeyStatus | null }): string => {
@@ -26,6 +27,7 @@ const keySource = ({ key }: { key: KeyStatus | null }): string => {
 };
 
 const loginSource = (cell: AgentCell): string => {
+  if (cell.own_login !== null) return `login ${cell.own_login.account}, by ${decidedBy(cell.own_login.decided_by)}`;
   if (cell.source_dir === null) return keySource(cell);
   return cell.source_dir_decided_by === null ? cell.source_dir : `${cell.source_dir}, by ${decidedBy(cell.source_dir_decided_by)}`;
 };
@@ -79,12 +81,31 @@ const whyLines = (contexts: ContextStatus[]): string[] => {
   return [...new Set(cells.filter(isNoted).map(({ agent, why }) => `${agent}: ${why}`))];
 };
 
+/** One line for each of jackin's own logins, and one for whatever is going to go wrong. */
+const chainLines = ({ chains, keeper }: AuthStatus): string[] => {
+  const running = keeper === null ? 'the keeper does not run' : `the keeper runs (pid ${keeper.pid})`;
+  const kept = chains
+    .filter(({ owner }) => owner === 'keeper')
+    .map(({ agent, login, account, holders, expires_at: end, refreshed_at: at }) => {
+      const facts = [
+        ...(account === null ? [] : [account]),
+        ...(end === null ? [] : [`access until ${clock(end)}`]),
+        at === null ? 'not renewed yet' : `renewed ${clock(at)}`,
+        holders.length === 0 ? 'no container has a lease' : `leases: ${holders.join(', ')}`,
+      ];
+      return `login ${agent}:${login}: ${facts.join(', ')}; ${running}`;
+    });
+  return [...kept, ...chains.flatMap(({ agent, warning }) => (warning === null ? [] : [`${agent}: ${warning}`]))];
+};
+
 const FORKED =
   'forked: host and container no longer have the same login. Where it rotates, whichever refreshes second is logged out; ' +
   '`jackin eject`, then a new load, takes that of the host again.';
 
-const instanceRow = ({ agent, mode, state, account, drift, ...cell }: InstanceCell, now: Date): string[] => [
-  agent, mode, state, account ?? '-', validity({ state, ...cell }, now), drift ?? '-',
+const ownerOf = ({ owner, login }: InstanceCell): string => (login === null ? (owner ?? '-') : `keeper, login ${login}`);
+
+const instanceRow = (cell: InstanceCell, now: Date): string[] => [
+  cell.agent, cell.mode, cell.state, cell.account ?? '-', validity(cell, now), cell.drift ?? '-', ownerOf(cell),
 ]; // prettier-ignore
 
 const instanceLines = ({ instances, instances_note: note }: AuthStatus, now: Date): string[] => {
@@ -92,14 +113,14 @@ const instanceLines = ({ instances, instances_note: note }: AuthStatus, now: Dat
   const rows = instances.flatMap((instance) => {
     const start = [instance.instance_id, place(instance)];
     const logins = instance.agents.map((cell) => instanceRow(cell, now));
-    if (instance.github !== null) logins.push(['github', instance.github.mode, instance.github.state, instance.github.account ?? '-', '-', '-']);
-    if (logins.length === 0) logins.push(['no login', '-', '-', '-', '-', '-']);
+    if (instance.github !== null) logins.push(['github', instance.github.mode, instance.github.state, instance.github.account ?? '-', '-', '-', '-']);
+    if (logins.length === 0) logins.push(['no login', '-', '-', '-', '-', '-', '-']);
     return logins.map((cells, index) => [...(index === 0 ? start : ['', '']), ...cells]);
   });
   const cells = instances.flatMap(({ agents }) => agents);
   const broken = cells.filter(({ state }) => state === 'unreadable').map(({ agent, why }) => `${agent}: ${why}`);
   return [
-    ...(rows.length === 0 ? [] : ['', table([['INSTANCE', 'WHERE', 'AGENT', 'MODE', 'STATE', 'ACCOUNT', 'VALID', 'AGAINST THE HOST'], ...rows])]),
+    ...(rows.length === 0 ? [] : ['', table([['INSTANCE', 'WHERE', 'AGENT', 'MODE', 'STATE', 'ACCOUNT', 'VALID', 'AGAINST THE HOST', 'KEPT BY'], ...rows])]),
     ...broken,
     ...(cells.some(({ drift }) => drift === 'forked') ? [FORKED] : []),
     ...(note === null ? [] : ['', note]),
@@ -108,6 +129,9 @@ const instanceLines = ({ instances, instances_note: note }: AuthStatus, now: Dat
 
 /** Every line of the result, tables included. Names and paths may hold anything but line breaks. */
 export const authStatusText = (status: AuthStatus, now: Date): string => {
-  const whys = whyLines(status.contexts).map((line) => line.replaceAll(/\p{Cc}/gu, '\ufffd'));
-  return [...contextLines(status.contexts, now), ...(whys.length === 0 ? [] : ['', ...whys]), ...instanceLines(status, now)].join('\n');
+  const oneLine = (line: string): string => line.replaceAll(/\p{Cc}/gu, '\ufffd');
+  const whys = whyLines(status.contexts).map(oneLine);
+  const chains = chainLines(status).map(oneLine);
+  const section = (lines: string[]): string[] => (lines.length === 0 ? [] : ['', ...lines]);
+  return [...contextLines(status.contexts, now), ...section(whys), ...instanceLines(status, now), ...section(chains)].join('\n');
 };

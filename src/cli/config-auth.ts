@@ -5,7 +5,7 @@ import type { Explanation } from '../config/explain.ts';
 import type { Deps } from '../launch/deps.ts';
 import { JackinError } from '../shared/errors.ts';
 import { openView, type ViewFlags } from './config-view.ts';
-import { asksNothing, type Context, formatOption, noInputOption, roleOption } from './options.ts';
+import { asksNothing, type Context, formatOption, noInputOption, parseLogin, roleOption } from './options.ts';
 import { type Format, printResult, table } from './output.ts';
 import { saveAndPrint } from './save.ts';
 
@@ -16,12 +16,23 @@ interface SetFlags {
   workspace?: string | undefined;
   role?: string | undefined;
   sourceDir?: string | undefined;
+  login?: string | undefined;
 }
 
-const set = async (mode: AuthMode, { agent, workspace, role, sourceDir }: SetFlags, format: Format, deps: Deps): Promise<void> => {
+/** A login of jackin's own stands for one agent, in the place of a copy. */
+const assertLoginFits = (mode: AuthMode, { agent, sourceDir, login }: SetFlags): void => {
+  if (login === undefined) return;
+  if (agent !== 'kimi') throw new JackinError('usage', '--login needs --agent kimi: only Kimi has logins of jackin’s own');
+  if (mode !== 'sync') throw new JackinError('usage', `--login is for sync: with ${mode} no login is used`, { hint: 'as in `jackin config auth set sync --agent kimi --login work`' });
+  if (sourceDir !== undefined) throw new JackinError('usage', '--login and --source-dir exclude each other: the one is a login of jackin’s own, the other one of the host to copy');
+};
+
+const set = async (mode: AuthMode, flags: SetFlags, format: Format, deps: Deps): Promise<void> => {
+  const { agent, workspace, role, sourceDir, login } = flags;
   if (role !== undefined && workspace === undefined) {
     throw new JackinError('usage', '--role needs --workspace: a login is set for a role in one workspace', { hint: 'name the workspace, or leave --role out' });
   }
+  assertLoginFits(mode, flags);
   if (sourceDir !== undefined && agent === 'all') {
     throw new JackinError('usage', '--source-dir needs --agent: every agent keeps its login in a directory of its own', {
       hint: `name one: ${AGENT_SLUGS.map((slug) => `--agent ${slug}`).join(', ')}`,
@@ -32,13 +43,14 @@ const set = async (mode: AuthMode, { agent, workspace, role, sourceDir }: SetFla
   // A path below ~ is kept as it was written: it then means the same on every machine.
   const source = sourceDir === undefined || /^~(\/|$)/.test(sourceDir) ? sourceDir : path.resolve(deps.cwd, sourceDir);
   const where = workspace === undefined ? 'everywhere' : `in workspace ${workspace}${role === undefined ? '' : ` for ${role}`}`;
+  const what = `${agents.join(', ')}: ${mode}${login === undefined ? '' : ` with the login ${login}`}`;
   await saveAndPrint(
     {
       workspace,
-      change: () => authEdits(agents, mode, source, role),
-      done: `${agents.join(', ')}: ${mode} ${where}`,
-      unchanged: `${agents.join(', ')}: ${mode} ${where} already`,
-      data: { mode, agents, workspace: workspace ?? null, role: role ?? null, source_dir: source ?? null },
+      change: (current) => authEdits(current, agents, mode, { sourceDir: source, login }, role),
+      done: `${what} ${where}`,
+      unchanged: `${what} ${where} already`,
+      data: { mode, agents, workspace: workspace ?? null, role: role ?? null, source_dir: source ?? null, login: login ?? null },
     },
     format,
     deps,
@@ -52,20 +64,19 @@ const show = async (flags: ViewFlags, format: Format, deps: Deps): Promise<void>
   const all = new Map(explainAll(files, about).map((explanation) => [explanation.key, explanation]));
   const decided = (key: string): Explanation => all.get(key)!;
   const json = ({ value, origin: { layer, file, line } }: Explanation) => ({ value, layer, file: file ?? null, line: line ?? null });
-  const agents = AGENT_SLUGS.map((slug) => ({ slug, mode: decided(`${slug}.auth_forward`), source: decided(`${slug}.sync_source_dir`) }));
+  const agents = AGENT_SLUGS.map((slug) => ({ slug, mode: decided(`${slug}.auth_forward`), source: decided(`${slug}.sync_source_dir`), login: all.get(`${slug}.login`) }));
   const github = decided('github.auth_forward');
   const result = {
     ...data,
-    agents: agents.map(({ slug, mode, source }) => ({ agent: slug, mode: json(mode), source_dir: json(source) })),
+    agents: agents.map(({ slug, mode, source, login }) => ({ agent: slug, mode: json(mode), source_dir: json(source), ...(login && { login: json(login) }) })),
     github: { mode: json(github) },
   };
   printResult(deps, format, result, () => {
-    const lines = agents.map(({ slug, mode, source }) => [
-      slug,
-      mode.value as string,
-      describeOrigin(mode.origin),
-      source.value === null ? 'the agent’s own' : `${source.value as string}, by ${describeOrigin(source.origin)}`,
-    ]);
+    const from = (source: Explanation, login: Explanation | undefined): string => {
+      if (login !== undefined && login.value !== null) return `login ${login.value as string}, by ${describeOrigin(login.origin)}`;
+      return source.value === null ? 'the agent’s own' : `${source.value as string}, by ${describeOrigin(source.origin)}`;
+    };
+    const lines = agents.map(({ slug, mode, source, login }) => [slug, mode.value as string, describeOrigin(mode.origin), from(source, login)]);
     const forge = ['github', github.value as string, describeOrigin(github.origin)];
     return `${table(rows)}\n\n${table([['AGENT', 'MODE', 'DECIDED BY', 'SOURCE DIRECTORY'], ...lines, forge])}`;
   });
@@ -79,6 +90,7 @@ const setCommand = (context: Context) =>
     .option('--workspace <name>', 'only in this workspace; without it in config.toml')
     .addOption(roleOption('only for this role in the workspace'))
     .option('--source-dir <path>', 'directory that holds the login to copy, instead of the agent’s own')
+    .option('--login <account>', 'login of jackin’s own to use instead of a copy, as `jackin login kimi` made it', parseLogin)
     .addOption(asksNothing())
     .addOption(formatOption())
     .action((mode, flags) => set(mode, flags, flags.format, context.deps));

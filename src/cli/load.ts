@@ -11,7 +11,7 @@ import type { LoadRequest, RoleSelector, SessionMode, Target } from '../plan/req
 import { JackinError } from '../shared/errors.ts';
 import { captureOutput } from './capture-output.ts';
 import { type Format, printResult, say } from './output.ts';
-import { CLIPBOARD, collect, type Context, formatOption, parseCommit, screenOf, STRIP } from './options.ts';
+import { CLIPBOARD, collect, type Context, formatOption, parseCommit, parseLogin, screenOf, STRIP } from './options.ts';
 import { parseEnv } from './env-option.ts';
 import { endData, exitCodeOf, sayAfterwards } from './session-end.ts';
 import { asker, chooser, terminalOf } from './person.ts';
@@ -152,6 +152,7 @@ export const loadCommand = (context: Context) =>
     .option('--trust <commit>', 'agree to the role at this commit, all 40 digits of it, instead of being asked', parseCommit)
     .option('--rebuild', 'build the role’s image anew, although it is there')
     .option('--locked', 'refuse what differs from the role’s jackin.lock')
+    .option('--login <login>', 'use this login of jackin’s own for Kimi, kimi:<account>; it goes before all configuration', parseLogin)
     .option('--strict-auth', 'refuse a login that is missing, dead or expired')
     .option('--dry-run', 'print the plan and do nothing; needs no engine')
     .option('--no-strip', STRIP)
@@ -172,6 +173,7 @@ export const loadCommand = (context: Context) =>
         session: parseSession(flags, deps),
         agentArguments: context.passedArguments,
         allowedMounts: (flags.allowMount ?? []).map((text) => hostPath(text, deps)),
+        login: flags.login,
         strictAuth: flags.strictAuth ?? false,
         env: await parseEnv(flags.env ?? []),
       };

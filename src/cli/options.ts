@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { isAccountName } from '../agents/account-name.ts';
 import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
 import { isRoleKey } from '../config/values.ts';
 import type { Deps } from '../launch/deps.ts';
@@ -42,6 +43,13 @@ export const noInputOption = () => new Option('--no-input', 'never ask; a questi
 export const parseRoleKey = (text: string): string => {
   if (isRoleKey(text)) return text;
   throw new InvalidArgumentError('A role is a name such as agent-smith or namespace/name.');
+};
+
+/** `kimi:work`, or `work` alone: only Kimi has logins of jackin's own. */
+export const parseLogin = (text: string): string => {
+  const account = text.replace(/^kimi:/, '');
+  if (isAccountName(account)) return account;
+  throw new InvalidArgumentError('A login of jackin’s own is kimi:<account>, or the account alone, such as work.');
 };
 
 /** The whole of it: two commits that begin with the same few digits can be made. */

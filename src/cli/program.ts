@@ -8,7 +8,11 @@ import { constructCommand } from './construct.ts';
 import { cpCommand } from './cp.ts';
 import { ejectCommand, purgeCommand } from './eject.ts';
 import { hardlineCommand } from './hardline.ts';
+import { keeperCommand } from './keeper.ts';
 import { loadCommand } from './load.ts';
+import { loginCommand } from './login.ts';
+import { loginsCommand } from './logins.ts';
+import { modelsCommand } from './models.ts';
 import type { Context } from './options.ts';
 import { type Format, reportError } from './output.ts';
 import { prewarmCommand } from './prewarm.ts';
@@ -50,7 +54,11 @@ The agent's own code is passed through for --prompt and attached sessions.`,
     agentsCommand(context),
     roleCommand(context),
     constructCommand(context),
+    loginCommand(context),
+    loginsCommand(context),
+    modelsCommand(context),
     authCommand(context),
+    keeperCommand(context),
     verifyCommand(context),
     workspaceCommand(context),
     configCommand(context),

@@ -1,12 +1,16 @@
 import { Command } from '@commander-js/extra-typings';
 import type { Deps } from '../launch/deps.ts';
 import { asksNothing, type Context, formatOption } from './options.ts';
-import { type Format, printResult, table } from './output.ts';
+import { messageOf } from '../shared/errors.ts';
+import { type Format, printResult, say, table } from './output.ts';
 
 const status = async (format: Format, deps: Deps): Promise<void> => {
   const { openInstances } = await import('../launch/open-instances.ts');
   const { stateOf } = await import('../instances/find.ts');
-  const { instances } = await openInstances(deps);
+  const { reviveKeeper } = await import('../launch/revive-keeper.ts');
+  const { instances, paths } = await openInstances(deps);
+  const revived = await reviveKeeper(instances, paths, deps).catch((error: unknown) => `the keeper of the logins cannot be started: ${messageOf(error)}`);
+  if (revived !== false) say(deps, `note       ${revived === true ? 'instances hold a login and no keeper ran: it was started' : revived}`);
   const data = instances.map((instance) => ({
     instance_id: instance.id,
     container: instance.container,

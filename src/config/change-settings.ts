@@ -25,11 +25,23 @@ export const agentsForMode = (mode: AuthMode, agent: AgentSlug | 'all'): AgentSl
   });
 };
 
-export const authEdits = (agents: AgentSlug[], mode: AuthMode, sourceDir: string | undefined, role: string | undefined): Edit[] =>
-  agents.flatMap((slug): Edit[] => [
-    { path: inRole(role, [slug, 'auth_forward']), value: mode },
-    ...(sourceDir === undefined ? [] : [{ path: inRole(role, [slug, 'sync_source_dir']), value: sourceDir }]),
-  ]);
+/** Whose login is used: that of a directory of the host, or one of jackin's own. Nothing: as it is. */
+export interface LoginChoice {
+  sourceDir?: string | undefined;
+  /** Account. */
+  login?: string | undefined;
+}
+
+/** Sets the mode. A table holds one of `login` and `sync_source_dir`: the one that is set takes the other out. */
+export const authEdits = (current: Content, agents: AgentSlug[], mode: AuthMode, { sourceDir, login }: LoginChoice, role: string | undefined): Edit[] =>
+  agents.flatMap((slug): Edit[] => {
+    const at = (key: string): KeyPath => inRole(role, [slug, key]);
+    return [
+      { path: at('auth_forward'), value: mode },
+      ...(sourceDir === undefined ? [] : [...removal(current, at('login')), { path: at('sync_source_dir'), value: sourceDir }]),
+      ...(login === undefined ? [] : [...removal(current, at('sync_source_dir')), { path: at('login'), value: login }]),
+    ];
+  });
 
 /** A mount for every workspace, or with a scope for those of the roles that it matches. */
 export interface GlobalMountName {

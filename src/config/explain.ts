@@ -2,7 +2,7 @@ import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { KeyPath } from './document.ts';
 import type { ConfigFiles } from './files.ts';
-import { authLayers, decideOr, describeOrigin, globalLayer, type Layer, type LayerView, lookUp, type Origin, workspaceLayer } from './layers.ts';
+import { authLayers, decideOr, DEFAULT_ORIGIN, describeOrigin, globalLayer, type Layer, type LayerView, lookUp, type Origin, workspaceLayer } from './layers.ts';
 import { didYouMean } from './nearest.ts';
 import { expandHome } from './paths.ts';
 import { envLayers } from './resolve-env.ts';
@@ -112,6 +112,7 @@ const agentQuestions = (files: ConfigFiles, role: string | undefined, slug: Agen
   return [
     ask(`${slug}.auth_forward`, layers, [slug, 'auth_forward'], 'sync'),
     { ...ask(`${slug}.sync_source_dir`, layers, [slug, 'sync_source_dir']), show: (raw: string) => expandHome(raw, home) },
+    ...(slug === 'kimi' ? [ask('kimi.login', layers, ['kimi', 'login'])] : []),
     ask(`${slug}.account`, layers, [slug, 'account']),
     ask(`agents.${slug}.version`, [globalLayer(files)], ['agents', slug, 'version']),
   ];
@@ -179,9 +180,20 @@ const explainWorkdir = (files: ConfigFiles, directory: string | null): Explanati
   return { key: 'workdir', value: directory, text: plainText(directory), origin, chain: [link], note: null };
 };
 
+/** Of two settings that both say whose login it is, the farther one says nothing. */
+const nearerLogin = (answered: Explanation[]): Explanation[] => {
+  const pair = ['kimi.login', 'kimi.sync_source_dir'].map((key) => answered.find((one) => one.key === key)).filter((one) => one !== undefined && one.value !== null);
+  const distance = (one: Explanation | undefined): number => one?.chain.findIndex(({ verdict }) => verdict === 'decided') ?? 0;
+  const [nearer, farther] = [...pair].sort((a, b) => distance(a) - distance(b));
+  if (nearer === undefined || farther === undefined) return answered;
+  const chain = farther.chain.map((link): ChainLink => (link.verdict === 'decided' ? { ...link, verdict: 'beaten' } : link));
+  const note = `${nearer.key} is nearer (${describeOrigin(nearer.origin)}), and a login has one source`;
+  return answered.map((one) => (one === farther ? { ...one, value: null, text: NOT_SET, origin: DEFAULT_ORIGIN, chain, note } : one));
+};
+
 /** Every setting that counts for one launch: what was decided, by whom, and what was beaten. Secrets are masked. */
 export const explainAll = (files: ConfigFiles, input: ExplainInput): Explanation[] => {
-  const answered = questions(files, input).map(answer);
+  const answered = nearerLogin(questions(files, input).map(answer));
   const byKey = (key: string) => answered.filter((explanation) => explanation.key === key);
   const given = input.role?.origin === 'command line' ? input.role.key : undefined;
   const mounts = resolveMounts(files, { role: input.role?.key ?? '', directory: input.directory, mounts: [], home: input.home });

@@ -42,6 +42,8 @@ export interface ResolveInput {
   /** Absolute directory of an ad-hoc launch. */
   directory: string | null;
   mounts: { source: string; target: string; readonly: boolean }[];
+  /** Login of jackin's own that the command line names, for Kimi. */
+  login?: string | undefined;
   /** Operator's home, for `~`. */
   home: string;
 }
@@ -73,7 +75,7 @@ export const resolveConfig = (files: ConfigFiles, input: ResolveInput): Resolved
     outdated: [files.global, files.workspace].flatMap((file) => (file?.from === undefined ? [] : [{ file: file.document.file, from: file.from }])),
     workspace: resolveWorkspace(files, input),
     mounts: resolveMounts(files, input),
-    auth: forEachAgent((slug) => resolveAuth(files, role, slug, home)),
+    auth: forEachAgent((slug) => resolveAuth(files, role, slug, home, slug === 'kimi' ? input.login : undefined)),
     github: resolveGithub(files, role),
     git: { coauthorTrailer: decideOr(global, ['git', 'coauthor_trailer'], false), dco: decideOr(global, ['git', 'dco'], false) },
     env: resolveEnvTables(layers),

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { isContainerPath, isRoleKey, touches, withoutTrailingSlash } from './values.ts';
+import { isAccountName } from '../agents/account-name.ts';
 import { AGENTS, AGENT_SLUGS, type AgentSlug, type AuthMode } from '../agents/agents.ts';
 
 /** The version that this jackin writes. Older ones have the same shape and are read as they are. */
@@ -60,6 +61,19 @@ const MODE_TEXT: Record<AuthMode, string> = {
   ignore: 'forwards nothing',
 };
 
+/** Only Kimi has logins of jackin's own: for the other agents the key is as unknown as any. */
+const ownLogin = (slug: AgentSlug): { login?: z.ZodOptional<z.ZodString> } => {
+  if (slug !== 'kimi') return {};
+  const name = z.string().refine(isAccountName, { error: 'expected the name of a login such as "work": lower-case letters, digits, dots and dashes' });
+  return {
+    login: name.optional().meta({
+      description: 'Login of jackin’s own to use instead of a copy of the host’s: made with `jackin login kimi --account NAME`, kept alive by the keeper.',
+      otherwise: 'the host’s login is copied',
+      refused: '`sync_source_dir` beside it in one table',
+    }),
+  };
+};
+
 const agentBlock = (slug: AgentSlug) => {
   const { modes, name } = AGENTS[slug];
   return z
@@ -91,6 +105,12 @@ const agentBlock = (slug: AgentSlug) => {
           description: `The account whose ${name} login may be copied: e-mail address or id, as \`jackin auth status\` shows it. A launch with another one is refused.`,
           otherwise: 'any account',
         }),
+      ...ownLogin(slug),
+    })
+    .superRefine(({ login, sync_source_dir: dir }, context) => {
+      if (login === undefined || dir === undefined) return;
+      const message = 'login and sync_source_dir exclude each other: the one is a login of jackin’s own, the other names one of the host to copy';
+      context.addIssue({ code: 'custom', path: ['login'], message });
     })
     .optional()
     .describe(`How the ${name} login reaches the container.`);

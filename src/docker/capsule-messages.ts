@@ -45,7 +45,7 @@ export const setupReportMessage: z.ZodType<SetupReport> = z.object({
     .array(
       z.object({
         slug: line,
-        outcome: z.enum(['handoff', 'home', 'same', 'none', 'removed', 'provider']),
+        outcome: z.enum(['handoff', 'home', 'lease', 'same', 'none', 'removed', 'provider']),
         why: line,
       }),
     )

@@ -20,6 +20,8 @@ const MadeForSchema = z.strictObject({
   networks: z.array(z.string()),
   agent_arguments: z.array(z.string()),
   allowed_mounts: z.array(z.string()),
+  /** Account of the login of jackin's own that the command line named. */
+  login: z.string().optional(),
 });
 
 /** What the host last knew of an instance. Whether its container runs now, only the engine tells. */

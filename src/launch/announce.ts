@@ -13,9 +13,18 @@ const validity = (login: NonNullable<PlannedAuth['login']>): string => {
   return login.state === 'live' ? `, access until ${clock(login.expires_at)}` : `, access ended ${clock(login.expires_at)}`;
 };
 
+/** A lease: who decided on the login is said where that is not who decided the mode. */
+const ownSentence = ({ account: name, decided_by: decided }: NonNullable<PlannedAuth['own_login']>, { account, state, why }: NonNullable<PlannedAuth['login']>): string => {
+  const whose = account === null ? '' : ` (account ${account})`;
+  const works = state === 'live' || state === 'expired-refreshable';
+  const by = decided.layer === 'command line' ? '' : `, set by ${describeOrigin(decided as Origin)}`;
+  return `Login ${name} of jackin's own${whose}${by}: ${works ? 'the keeper renews it, the container gets access only.' : why}`;
+};
+
 const loginSentence = (auth: PlannedAuth, launched: boolean): string => {
   const { agent, login } = auth;
   if (login === null) throw new Error('a login that is copied was looked at');
+  if (auth.own_login !== null) return ownSentence(auth.own_login, login);
   const decided = login.from === 'default' ? '' : `, set by ${describeOrigin(auth.source_dir_decided_by as Origin)}`;
   const account = login.account === null ? '' : `, account ${login.account}`;
   const found = `Login in ${login.dir}${decided}${account}${validity(login)}`;
@@ -61,11 +70,15 @@ const githubLine = ({ github }: LaunchPlan): string => {
   }
 };
 
+/** What logs nobody out, for the agent that has it. */
+const insteadOf = (forked: AgentSlug[]): string =>
+  forked.includes('kimi') ? " `jackin login kimi` makes a login of jackin's own, and `--login` uses it: that one logs nobody out." : '';
+
 /** The one line that a copied login owes its owner. */
 const forkLine = ([first, ...others]: AgentSlug[]): string =>
   others.length === 0
-    ? `This is a copy of a login that rotates: of host and container, whichever refreshes second is logged out and needs \`${AGENTS[first!].loginCommand}\`.`
-    : `These are copies of logins that rotate (${[first, ...others].join(', ')}): of host and container, whichever refreshes second is logged out.`;
+    ? `This is a copy of a login that rotates: of host and container, whichever refreshes second is logged out and needs \`${AGENTS[first!].loginCommand}\`.${insteadOf([first!])}`
+    : `These are copies of logins that rotate (${[first, ...others].join(', ')}): of host and container, whichever refreshes second is logged out.${insteadOf([first!, ...others])}`;
 
 const roleOrigin = ({ key, source: { kind, url, commit, branch } }: LaunchPlan['role']): string =>
   kind === 'git' ? `${key}, ${url}${branch === null ? '' : `, branch ${branch}`}, commit ${commit?.slice(0, 12)}` : `${key}, ${kind}`;

@@ -18,6 +18,8 @@ export interface AgentCell {
   source_dir: string | null;
   /** Null for the agent's own directory. */
   source_dir_decided_by: Decider | null;
+  /** Login of jackin's own that is used in the place of a copy; null: none. */
+  own_login: { account: string; decided_by: Decider } | null;
   pinned_account: { account: string; decided_by: Decider } | null;
   state: AuthState;
   account: string | null;
@@ -36,9 +38,9 @@ type LoginCell = Pick<AgentCell, 'source_dir' | 'state' | 'account' | 'expires_a
 export const sentence = (error: unknown): string => `${messageOf(error).replace(/^./u, (first) => first.toUpperCase())}.`;
 
 /** Why a launch would refuse this login for its account; undefined when it would not. */
-const refusalOf = (agent: AgentSlug, { account: pin }: AuthDecision, account: string | undefined): string | undefined => {
+const refusalOf = (agent: AgentSlug, { account: pin, login }: AuthDecision, account: string | undefined): string | undefined => {
   try {
-    assertPinned(agent, pin === undefined ? null : { account: pin.value, decided_by: pin.origin }, account);
+    assertPinned(agent, pin === undefined ? null : { account: pin.value, decided_by: pin.origin }, account, login?.value);
     return undefined;
   } catch (error) {
     return sentence(error);
@@ -49,7 +51,7 @@ const loginCell = async (agent: AgentSlug, decision: AuthDecision, logins: HostL
   const sourceDir = decision.sourceDir?.value;
   let login: HostLogin;
   try {
-    login = await logins(agent, sourceDir);
+    login = await logins(agent, decision);
   } catch (error) {
     return { source_dir: sourceDir ?? null, state: 'unreadable', account: null, expires_at: null, why: sentence(error) };
   }
@@ -70,12 +72,13 @@ const NO_LOGIN = { source_dir: null, account: null, expires_at: null };
 /** The mode, what decided it, and how the login or key that it needs stands. Asks no network and runs no program. */
 export const agentCell = async (files: ConfigFiles, role: string, agent: AgentSlug, logins: HostLogins, deps: Deps): Promise<AgentCell> => {
   const decision = resolveAuth(files, role, agent, deps.home);
-  const { mode, sourceDir, account: pin } = decision;
+  const { mode, sourceDir, account: pin, login: own } = decision;
   const decided = {
     agent,
     mode: mode.value,
     decided_by: deciderOf(mode.origin),
     source_dir_decided_by: mode.value === 'sync' && sourceDir !== undefined ? deciderOf(sourceDir.origin) : null,
+    own_login: mode.value === 'sync' && own !== undefined ? { account: own.value, decided_by: deciderOf(own.origin) } : null,
     pinned_account: pin === undefined ? null : { account: pin.value, decided_by: deciderOf(pin.origin) },
   };
   if (mode.value === 'sync') return { ...decided, ...(await loginCell(agent, decision, logins)), key: null };

@@ -8,10 +8,12 @@ import { locatePaths } from '../config/paths.ts';
 import { type AuthDecision, type GithubMode, resolveAuth, resolveGithub } from '../config/resolve-auth.ts';
 import { type Instance, stateOf } from '../instances/find.ts';
 import { type InstanceRecord, listStates } from '../instances/record.ts';
+import { readLease } from '../keeper/holders.ts';
 import { JackinError } from '../shared/errors.ts';
 import { sentence, stateOfLogin } from './auth-status-cell.ts';
 import type { AuthQuestion, StatusFiles } from './auth-status-contexts.ts';
 import { type AuthState, type Decider, deciderOf } from './auth-status-key.ts';
+import { type KeeperSide, warningOf } from './auth-status-keeper.ts';
 import type { HostLogins } from './auth-status-logins.ts';
 import type { Deps } from './deps.ts';
 
@@ -26,8 +28,14 @@ export interface InstanceCell {
   state: AuthState;
   account: string | null;
   expires_at: string | null;
-  /** Null when there is nothing on the host to compare with. */
+  /** Null when there is nothing on the host to compare with; a lease is no copy of anything. */
   drift: Drift | null;
+  /** For Kimi, who has the newest of the login: the keeper, which shares it out, or of two copies the one that renewed last. */
+  owner: 'keeper' | 'host' | 'container' | null;
+  /** Login of jackin's own that it has a lease of; null: none. */
+  login: string | null;
+  /** When the keeper renewed it last; null for a copy. */
+  refreshed_at: string | null;
   why: string;
 }
 
@@ -102,8 +110,25 @@ const whyOf = (hasLogin: boolean, mode: InstanceCell['mode'], drift: Drift | nul
 const onHost = async (agent: AgentSlug, decision: AuthDecision, logins: HostLogins): Promise<ComparedLogin | undefined> => {
   if (decision.mode.value !== 'sync') return undefined;
   // A login that cannot be read is told of where the host's logins are shown.
-  const login = await logins(agent, decision.sourceDir?.value).catch(() => undefined);
+  const login = await logins(agent, { sourceDir: decision.sourceDir, login: undefined }).catch(() => undefined);
   return login && { state: login.facts.state, digest: login.view?.digest, account: login.facts.account };
+};
+
+/** A login that is a copy of nothing is the container's own, and so is one that went another way than the host's. */
+const ownerOf = (agent: AgentSlug, hasLogin: boolean, drift: Drift | null): InstanceCell['owner'] => {
+  if (agent !== 'kimi' || !hasLogin) return null;
+  return drift === 'same' || drift === 'host newer' ? 'host' : 'container';
+};
+
+/** What a container may do with a lease, only the keeper's side tells: the file in it says no end. */
+const leaseCell = async (name: string, directory: string, decision: AuthDecision, keeper: KeeperSide): Promise<InstanceCell> => {
+  const own = await keeper.own(name);
+  const { state, account, expires_at, refreshed_at } = own;
+  return {
+    agent: 'kimi', mode: decision.mode.value, decided_by: deciderOf(decision.mode.origin), dir: path.join(directory, 'home', AGENTS.kimi.homes[0]),
+    state, account, expires_at, drift: null, owner: 'keeper', login: name, refreshed_at,
+    why: warningOf(own, true) ?? `It has a lease of the login ${name}, which the keeper renews.`,
+  }; // prettier-ignore
 };
 
 const cellOf = async (agent: AgentSlug, login: InstanceLogin, decision: AuthDecision, logins: HostLogins): Promise<Omit<InstanceCell, 'dir'>> => {
@@ -117,6 +142,9 @@ const cellOf = async (agent: AgentSlug, login: InstanceLogin, decision: AuthDeci
     account: home?.account ?? null,
     expires_at: isoTime(home?.expiresAt).expiresAt ?? null,
     drift,
+    owner: ownerOf(agent, home !== undefined, drift),
+    login: null,
+    refreshed_at: null,
     why: whyOf(home !== undefined, decision.mode.value, drift),
   };
 };
@@ -133,7 +161,7 @@ const readCell = async (agent: AgentSlug, directory: string, decision: AuthDecis
   } catch (error) {
     const { mode } = decision;
     return {
-      agent, mode: mode.value, decided_by: deciderOf(mode.origin), dir, state: 'unreadable', account: null, expires_at: null, drift: null, why: sentence(error),
+      agent, mode: mode.value, decided_by: deciderOf(mode.origin), dir, state: 'unreadable', account: null, expires_at: null, drift: null, owner: null, login: null, refreshed_at: null, why: sentence(error),
     }; // prettier-ignore
   }
 };
@@ -155,7 +183,7 @@ const githubOf = async (directory: string, files: ConfigFiles, role: string): Pr
 export const instanceStatuses = async (
   question: AuthQuestion,
   { global, workspaces }: StatusFiles,
-  logins: HostLogins,
+  { logins, keeper }: { logins: HostLogins; keeper: KeeperSide },
   deps: Deps,
   now: Date,
 ): Promise<{ instances: InstanceStatus[]; note: string | null }> => {
@@ -168,8 +196,12 @@ export const instanceStatuses = async (
     const files = { global, workspace: workspaces.get(workspace ?? '') };
     const directory = path.join(dataDir, container);
     const agents = (record?.supported_agents ?? AGENT_SLUGS).filter(isAgentSlug).filter((agent) => (question.agent ?? agent) === agent);
+    const lease = await readLease(directory);
     const cells = await Promise.all(
-      agents.map((agent) => readCell(agent, directory, resolveAuth(files, role, agent, deps.home), logins, now)),
+      agents.map((agent) => {
+        const decision = resolveAuth(files, role, agent, deps.home);
+        return agent === 'kimi' && lease !== undefined ? leaseCell(lease, directory, decision, keeper) : readCell(agent, directory, decision, logins, now);
+      }),
     );
     const github = question.agent === undefined ? await githubOf(directory, files, role) : null;
     return { instance_id: id, container, role, workspace, running, agents: cells.filter((cell) => cell !== undefined), github };

@@ -1,8 +1,10 @@
 import { AGENTS, AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
 import { locatePaths } from '../config/paths.ts';
 import { type AgentCell, agentCell } from './auth-status-cell.ts';
+import { type Chain, listChains } from './auth-status-chains.ts';
 import { type AuthQuestion, type LaunchContext, listContexts, readStatusFiles } from './auth-status-contexts.ts';
 import { type InstanceStatus, instanceStatuses } from './auth-status-instances.ts';
+import { openKeeperSide } from './auth-status-keeper.ts';
 import { type GithubCell, githubCell, type GithubLogin, openGithubLogin } from './auth-status-github.ts';
 import type { AuthState } from './auth-status-key.ts';
 import { type HostLogins, openHostLogins } from './auth-status-logins.ts';
@@ -34,6 +36,10 @@ export interface AuthStatus {
   instances: InstanceStatus[];
   /** Said when the engine could not be asked which instances run. */
   instances_note: string | null;
+  /** Logins that rotate and that somebody holds, by who renews them. */
+  chains: Chain[];
+  /** Null when none runs, and when no login of jackin's own is in question. */
+  keeper: { pid: number; started_at: string } | null;
   logged_out: LoggedOut[];
 }
 
@@ -57,9 +63,10 @@ const contextStatus = async (context: LaunchContext, agent: AgentSlug | undefine
 
 const LOGGED_OUT: readonly AuthState[] = ['dead', 'absent', 'unreadable', 'wrong account', 'key missing'];
 
-const remedyOf = ({ agent, state, key, pinned_account: pin, source_dir: dir, source_dir_decided_by: named }: AgentCell): string => {
+const remedyOf = ({ agent, state, key, own_login: own, pinned_account: pin, source_dir: dir, source_dir_decided_by: named }: AgentCell): string => {
   if (key !== null) return key.from === 'host' ? `set the variable that ${key.name} comes from` : `set it with \`jackin config env set ${key.name} --stdin\``;
   const who = state === 'wrong account' ? `, as ${pin?.account}` : '';
+  if (own !== null) return `run \`jackin login ${agent} --account ${own.account}\`${who}`;
   return `run \`${AGENTS[agent].loginCommand}\` on the host${who}${named === null ? '' : `, so that its login is in ${dir}`}`;
 };
 
@@ -81,13 +88,19 @@ const loggedOutOf = ({ workspace, role, default_agent: usual, agents, github }: 
 
 /**
  * Who is logged in where, who decided that, and when it runs out. Reads files and,
- * when there are instances, asks the engine which of them run; asks no network.
+ * when there are instances, asks the engine which of them run, and the keeper where
+ * one of jackin's own logins is in question; asks no network.
  */
 export const gatherAuthStatus = async (question: AuthQuestion, deps: Deps): Promise<AuthStatus> => {
   const now = deps.now();
-  const files = await readStatusFiles(locatePaths(deps), question.workspace);
+  const paths = locatePaths(deps);
+  const files = await readStatusFiles(paths, question.workspace);
   const host = { logins: openHostLogins(deps, now), github: openGithubLogin(deps) };
   const contexts = await Promise.all(listContexts(question, files).map((context) => contextStatus(context, question.agent, host, deps)));
-  const { instances, note } = await instanceStatuses(question, files, host.logins, deps, now);
-  return { contexts, instances, instances_note: note, logged_out: contexts.flatMap((context) => loggedOutOf(context, question.agent)) };
+  const keeper = openKeeperSide(paths, host.logins);
+  const { instances, note } = await instanceStatuses(question, files, { ...host, keeper }, deps, now);
+  const chains = await listChains(contexts, instances, files, { paths, home: deps.home, logins: host.logins, keeper });
+  const status = chains.some(({ owner }) => owner === 'keeper') ? await keeper.status() : undefined;
+  const running = status === undefined ? null : { pid: status.pid, started_at: status.started_at };
+  return { contexts, instances, instances_note: note, chains, keeper: running, logged_out: contexts.flatMap((context) => loggedOutOf(context, question.agent)) };
 };

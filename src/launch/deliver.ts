@@ -3,8 +3,10 @@ import { githubEnvironment, githubSetup } from '../auth/github-environment.ts';
 import type { GithubChange } from '../auth/github-handoff.ts';
 import { readGithub } from '../auth/github-source.ts';
 import type { HandoffChange } from '../auth/handoff.ts';
+import type { OwnLogin } from '../auth/own-login.ts';
 import { readLogin } from '../auth/read-login.ts';
 import type { AgentSetup, GitSetup, LaunchRequest, SpawnRequest, TerminalSize } from '../capsule/protocol.ts';
+import { leaseChanges } from '../keeper/hand-out.ts';
 import { assertPinned } from '../plan/auth.ts';
 import type { LaunchPlan, PlannedAuth, PlannedGithub } from '../plan/plan.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -15,9 +17,10 @@ import type { HandedOver } from './instance-dir.ts';
 import type { Values } from './values.ts';
 
 /** What one agent's login becomes in the handoff of an instance. */
-const handoffChanges = async (auth: PlannedAuth, deps: Deps): Promise<HandoffChange[]> => {
+const handoffChanges = async (auth: PlannedAuth, leased: OwnLogin | undefined, deps: Deps): Promise<HandoffChange[]> => {
   const agent = auth.agent as AgentSlug;
   const names = AGENTS[agent].handoffs;
+  if (auth.delivery === 'lease') return leased === undefined ? names.map((name) => ({ name, action: 'keep' })) : leaseChanges(leased);
   if (auth.mode !== 'sync') return names.map((name) => ({ name, action: 'remove' }));
   const sourceDir = auth.source_dir ?? undefined;
   // Looked at for the plan, and found not to be readable: what an earlier launch handed over stays.
@@ -38,10 +41,10 @@ const githubChange = async ({ mode, delivery }: PlannedGithub, deps: Deps, say: 
   return { action: 'keep' };
 };
 
-/** Reads the host's logins, as the plan says, for the state of an instance. */
-export const readHandedOver = async (plan: LaunchPlan, deps: Deps, say: (line: string) => void): Promise<HandedOver> => {
+/** Reads the host's logins, as the plan says, for the state of an instance; `leased` is the one of jackin's own that it uses. */
+export const readHandedOver = async (plan: LaunchPlan, leased: OwnLogin | undefined, deps: Deps, say: (line: string) => void): Promise<HandedOver> => {
   const [logins, github] = await Promise.all([
-    Promise.all(plan.auth.map((auth) => handoffChanges(auth, deps))),
+    Promise.all(plan.auth.map((auth) => handoffChanges(auth, leased, deps))),
     githubChange(plan.github, deps, say),
   ]);
   return { logins: logins.flat(), github };
@@ -51,8 +54,8 @@ export const readHandedOver = async (plan: LaunchPlan, deps: Deps, say: (line: s
 const KEY_NAMES = new Set(Object.values(AGENTS).flatMap(({ keys }) => Object.values(keys)));
 
 const agentSetup = (auth: PlannedAuth, values: ReadonlyMap<string, Secret>): AgentSetup => {
-  const { agent: slug, mode, provider } = auth;
-  if (provider === null) return { slug, mode };
+  const { agent: slug, mode, provider, delivery } = auth;
+  if (provider === null) return { slug, mode, ...(delivery === 'lease' && { leased: true }) };
   const override = values.get(AGENTS[slug as AgentSlug].apiKeyProvider?.baseUrlVariable ?? '')?.reveal();
   return { slug, mode, provider: { baseUrl: override || provider.base_url, model: provider.model, contextSize: provider.context_size } };
 };

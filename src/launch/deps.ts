@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { Paths } from '../config/paths.ts';
 import type { Engine } from '../docker/engine.ts';
 import type { SignalSource } from '../docker/terminal.ts';
 
@@ -22,6 +23,8 @@ export interface Deps {
   version: string;
   /** The secret of a service in the password store of macOS; left out elsewhere. */
   keychain?: (service: string) => Promise<string | undefined>;
+  /** Starts the keeper of this jackin home as a process of its own, which ends by itself; whether it came up is not told. */
+  startKeeper: (paths: Paths) => Promise<void>;
   connectEngine: (env: Readonly<Record<string, string | undefined>>) => Promise<Engine>;
   /** Where the process hears of signals: `process`. */
   signals: SignalSource;

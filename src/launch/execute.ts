@@ -19,6 +19,7 @@ import type { Deps } from './deps.ts';
 import { pullRepositories } from './git-pull.ts';
 import { fillInstanceDir, type HandedOver } from './instance-dir.ts';
 import { makeNetwork, startContainer, withId } from './instantiate.ts';
+import { holdLease, type LeaseHold } from './lease.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
 import { type Prepared, prepareEngine, wantedBy } from './prepare.ts';
 import { rememberRole } from './remember-role.ts';
@@ -137,6 +138,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
   const { plan, entry } = claim;
   let standing = false;
   let prepared: Prepared;
+  let hold: LeaseHold | undefined;
   const commit = async (): Promise<void> => {
     standing = true;
     // The agent works already: a full disk here is told, and stops neither it nor the journal, which would let the next command undo it.
@@ -145,12 +147,17 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     await writeRecord(paths.dataDir, record === undefined ? written : { ...written, created_at: record.created_at }).catch(told);
     await closeJournal(paths, entry.container).catch(told);
     await rememberRole(paths, plan, ui.say);
+    await hold?.started();
   };
   try {
     [prepared] = await together(
       prepareEngine(deps, paths, engine, wantedBy(plan), ui.report),
       makeNetwork(engine, plan, homeId, deps),
-      readHandedOver(plan, deps, ui.say).then((logins) => fillState(path.join(paths.dataDir, entry.container), plan, logins)),
+      holdLease(plan, entry.container, deps, ui.say).then(async (held) => {
+        hold = held;
+        const logins = await readHandedOver(plan, held.login, deps, ui.say);
+        await fillState(path.join(paths.dataDir, entry.container), plan, logins);
+      }),
     );
     deps.signal.throwIfAborted();
     await tellAge(engine, paths, plan, prepared, ui, deps);
@@ -165,6 +172,8 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     if (standing) throw error;
     const explained = await withContext(engine, entry.container, error);
     throw await takeBack(() => undoLaunch(engine, paths, homeId, entry), explained);
+  } finally {
+    hold?.release();
   }
 };
 

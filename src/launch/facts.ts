@@ -3,7 +3,7 @@ import path from 'node:path';
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import type { LoginFacts } from '../agents/login-facts.ts';
 import { inspectGithub } from '../auth/github-source.ts';
-import { readLogin } from '../auth/read-login.ts';
+import { listOwnLogins } from '../auth/own-login.ts';
 import { type LoginSet, noLogin, type Source, type SourceOptions } from '../auth/source.ts';
 import type { Paths } from '../config/paths.ts';
 import type { MountEntry } from '../config/resolve-mounts.ts';
@@ -15,6 +15,7 @@ import type { Facts, MountFacts, RoleFacts } from '../plan/facts.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Deps } from './deps.ts';
 import { readIdentity } from './operator-identity.ts';
+import { readDecidedLogin } from './read-decided-login.ts';
 
 const kindOf = async (real: string): Promise<MountFacts['kind']> => {
   const info = await lstat(real);
@@ -61,16 +62,20 @@ const unreadable = (agent: AgentSlug, sourceDir: string | undefined, error: unkn
   return { facts: { ...facts, unreadable: true }, set };
 };
 
-const inspectLogins = async (config: ResolvedConfig, role: RoleFacts, deps: Deps, now: Date): Promise<Facts['logins']> => {
+const inspectLogins = async (config: ResolvedConfig, role: RoleFacts, paths: Paths, deps: Deps, now: Date): Promise<Facts['logins']> => {
   const synced = role.agents.filter((agent) => config.auth[agent].mode.value === 'sync');
   const read = async (agent: AgentSlug): Promise<[AgentSlug, LoginFacts]> => {
-    const sourceDir = config.auth[agent].sourceDir?.value;
+    const decision = config.auth[agent];
     // The set itself is dropped here: it is read again when it is handed over, and no secret lies about until then.
-    const { facts } = await readLogin(agent, { ...sourceOptions(deps, now), sourceDir }).catch((error: unknown) => unreadable(agent, sourceDir, error));
+    const { facts } = await readDecidedLogin(agent, decision, paths, sourceOptions(deps, now)).catch((error: unknown) => unreadable(agent, decision.sourceDir?.value, error));
     return [agent, facts];
   };
   return Object.fromEntries(await Promise.all(synced.map(read)));
 };
+
+/** Asked only when one of them is to be used: a launch without them reads nothing of theirs. */
+const ownLoginsOf = ({ auth }: ResolvedConfig, { loginsDir }: Paths): Promise<string[]> =>
+  auth.kimi.login === undefined ? Promise.resolve([]) : listOwnLogins(loginsDir);
 
 const hostEnvFacts = (config: ResolvedConfig, env: Deps['env']): Record<string, boolean> =>
   Object.fromEntries([...config.env, ...config.github.env].flatMap(({ source }) => (source.kind === 'host' ? [[source.name, Boolean(env[source.name])]] : [])));
@@ -91,8 +96,9 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
   const operator = { uid: deps.uid, gid: deps.gid };
   const timeZone = deps.timeZone?.();
   const directory = hostPlaceOf(config.workspace.workdir, config.mounts) ?? deps.home;
-  const [logins, mounts, workdir, github, identity, jackinHome, configDir, operatorHome] = await Promise.all([
-    inspectLogins(config, role, deps, now),
+  const [logins, ownLogins, mounts, workdir, github, identity, jackinHome, configDir, operatorHome] = await Promise.all([
+    inspectLogins(config, role, paths, deps, now),
+    ownLoginsOf(config, paths),
     Promise.all(config.mounts.map((mount) => lookAtMount(mount, config.mounts))),
     lookAtWorkdir(config),
     config.github.mode.value === 'sync' ? inspectGithub(deps) : undefined,
@@ -105,6 +111,7 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
   return {
     role,
     logins,
+    ownLogins,
     ...(github !== undefined && { github }),
     identity,
     hostEnv: hostEnvFacts(config, deps.env),

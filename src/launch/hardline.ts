@@ -13,6 +13,7 @@ import type { Ui } from './load.ts';
 import { openInstances } from './open-instances.ts';
 import { openShell } from './open-shell.ts';
 import type { Choose } from './place.ts';
+import { reviveKeeper } from './revive-keeper.ts';
 
 export type Doing =
   /** Back to a session, or to the agent that the instance was made for. */
@@ -125,6 +126,8 @@ export const hardline = async (request: HardlineRequest, ui: Ui, choose: Choose,
   if (request.session.kind === 'attached' && request.doing.kind !== 'end') ui.terminal();
   const { engine, paths, instances } = await openInstances(deps);
   const instance = selectOne(instances, request.selector);
+  // Coming back must not wait for it, nor fail with it.
+  void reviveKeeper(instances, paths, deps).catch(() => undefined);
   const done = await act({ engine, paths, instance }, request, ui, choose, deps);
   return { instanceId: instance.id, container: instance.container, ...done };
 };

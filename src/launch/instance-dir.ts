@@ -4,8 +4,11 @@ import { type GithubChange, provisionGithub } from '../auth/github-handoff.ts';
 import { linkHandoffNames, placeStandIn, provisionHandoff } from '../auth/handoff.ts';
 import type { HandoffChange } from '../auth/handoff.ts';
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
+import { withHandoffLock } from '../keeper/hand-out.ts';
+import { writeLease } from '../keeper/holders.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
 import { ensurePrivateDir } from '../shared/atomic-files.ts';
+import { leasedAccount } from './lease.ts';
 
 /** Names that Debian programs look for; without them `ls -l` and many tools show bare numbers. */
 const SYSTEM_USERS = [
@@ -76,7 +79,9 @@ export const handOver = async (directory: string, plan: LaunchPlan, { logins, gi
   const owner = plan.container.user;
   const agents = plan.role.agents as AgentSlug[];
   await provisionGithub(path.join(directory, '.config', 'gh'), owner, github);
-  await provisionHandoff(path.join(directory, 'handoff'), logins, owner);
+  await withHandoffLock(directory, () => provisionHandoff(path.join(directory, 'handoff'), logins, owner));
+  // From here on the keeper hands it newer ones.
+  await writeLease(directory, leasedAccount(plan));
   const standIns = plan.auth.filter(({ mode }) => mode !== 'sync').map(({ agent }) => AGENTS[agent as AgentSlug]).filter(({ login }) => login?.account !== undefined);
   const linked = agents.map((slug) => AGENTS[slug]).filter((agent) => !standIns.includes(agent));
   await linkHandoffNames(directory, linked.flatMap(({ handoffs }) => handoffs));

@@ -99,6 +99,7 @@ export const planLoad = async (request: LoadRequest, deps: Deps, asking: Asking 
     workspace: place.workspace,
     directory: place.directory,
     mounts: request.mounts,
+    login: request.login,
     home: deps.home,
   });
   assertRoleAllowed(resolved, await roleKeyOf(selector));

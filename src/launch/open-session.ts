@@ -15,6 +15,7 @@ import { launchRequest, readHandedOver, spawnRequest } from './deliver.ts';
 import type { Deps } from './deps.ts';
 import { handOver } from './instance-dir.ts';
 import { withId } from './instantiate.ts';
+import { holdLease, type LeaseHold } from './lease.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
 import { DETACHED_SIZE, recordEnd, runSession, tellTrouble } from './run-session.ts';
 import { readValues } from './values.ts';
@@ -63,12 +64,21 @@ const stopIfIdle = async (engine: Engine, container: string): Promise<void> => {
  * started for a session which does not come is stopped again.
  */
 export const openAgentSession = async (standing: Standing, planned: PlannedLaunch, ui: Ui, deps: Deps): Promise<SessionEnd> => {
+  const plan = withId(planned.plan, standing.record.instance_id, planned.paths.dataDir);
+  const hold = await holdLease(plan, standing.record.container, deps, ui.say);
+  try {
+    return await openWith(hold, standing, { ...planned, plan }, ui, deps);
+  } finally {
+    hold.release();
+  }
+};
+
+const openWith = async (hold: LeaseHold, standing: Standing, planned: PlannedLaunch, ui: Ui, deps: Deps): Promise<SessionEnd> => {
   const { engine, record, state } = standing;
-  const { paths, config } = planned;
-  const plan = withId(planned.plan, record.instance_id, paths.dataDir);
+  const { paths, config, plan } = planned;
   const { container } = record;
   const values = await readValues(config, deps, ui.say);
-  const handedOver = await readHandedOver(plan, deps, ui.say);
+  const handedOver = await readHandedOver(plan, hold.login, deps, ui.say);
   const directory = path.join(paths.dataDir, container);
   // Other sessions use the one login for GitHub now: it stays what it is.
   const change = state === 'busy' ? { ...handedOver, github: { action: 'keep' } as const } : handedOver;
@@ -84,6 +94,7 @@ export const openAgentSession = async (standing: Standing, planned: PlannedLaunc
   const started = async (): Promise<void> => {
     running = true;
     await updateRecord(paths.dataDir, container, { status: 'running' }, deps.now()).catch(tellTrouble('that it runs cannot be recorded', ui));
+    await hold.started();
   };
   if (state === 'stopped') await startAgain(engine, record);
   try {

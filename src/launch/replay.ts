@@ -17,6 +17,7 @@ export const madeFor = ({ plan: { role, workspace, consents }, request }: Planne
   networks: request.networks,
   agent_arguments: request.agentArguments,
   allowed_mounts: consents.map(({ path }) => path),
+  ...(request.login !== undefined && { login: request.login }),
 });
 
 export interface Again {
@@ -47,6 +48,7 @@ export const replayRequest = (record: InstanceRecord, { agent, session, agentArg
     session,
     agentArguments: agentArguments ?? made.agent_arguments,
     allowedMounts: made.allowed_mounts,
+    login: made.login,
     strictAuth: false,
     // They may be secrets, so they were not written down.
     env: [],

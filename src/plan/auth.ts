@@ -1,6 +1,6 @@
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import type { LoginFacts } from '../agents/login-facts.ts';
-import { describeOrigin, type Origin } from '../config/layers.ts';
+import { type Decision, describeOrigin, type Origin } from '../config/layers.ts';
 import type { AuthDecision } from '../config/resolve-auth.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
@@ -82,13 +82,18 @@ const isHandedOver = (login: Pick<LoginFacts, 'state'> | undefined): boolean =>
 /**
  * Throws `auth.account` when a login that would be handed over is not the pinned
  * account's, or does not tell whose it is. Asked again with what is really read.
+ * `own` names a login of jackin's own.
  */
-export const assertPinned = (agent: AgentSlug, pin: PlannedAuth['pinned_account'], account: string | undefined): void => {
+export const assertPinned = (agent: AgentSlug, pin: PlannedAuth['pinned_account'], account: string | undefined, own?: string): void => {
   if (pin === null || pin.account === account) return;
-  const { name } = AGENTS[agent];
+  const { name, loginCommand } = AGENTS[agent];
+  const which = own === undefined ? `the ${name} login on this machine` : `the login ${own} of jackin's own`;
   const who = account === undefined ? `does not tell whose account it is` : `is of the account ${account}`;
-  throw new JackinError('auth.account', `the ${name} login on this machine ${who}, and ${describeOrigin(pin.decided_by as Origin)} allows ${pin.account} only`, {
-    hint: `log in as ${pin.account} with \`${AGENTS[agent].loginCommand}\`, or name the directory of that login with [${agent}] sync_source_dir`,
+  throw new JackinError('auth.account', `${which} ${who}, and ${describeOrigin(pin.decided_by as Origin)} allows ${pin.account} only`, {
+    hint:
+      own === undefined
+        ? `log in as ${pin.account} with \`${loginCommand}\`, or name the directory of that login with [${agent}] sync_source_dir`
+        : `log in as ${pin.account} with \`jackin login ${agent} --account ${own}\`, or use another login`,
   });
 };
 
@@ -101,7 +106,7 @@ const assertWorks = (agent: AgentSlug, login: LoginFacts): void => {
 };
 
 const deliveryOf = (login: LoginFacts | undefined, hasKey: boolean): PlannedAuth['delivery'] => {
-  if (isHandedOver(login)) return 'handoff files';
+  if (isHandedOver(login)) return login?.from === 'own login' ? 'lease' : 'handoff files';
   return hasKey ? 'stdin of the capsule' : 'nothing';
 };
 
@@ -109,6 +114,15 @@ const cannotRead = ({ why }: LoginFacts): JackinError =>
   new JackinError('auth.missing', why.replace(/\.$/, ''), {
     hint: 'make it readable for you, name another directory with sync_source_dir, or choose another way with auth_forward',
   });
+
+/** A login of jackin's own that cannot be used: none of that name, or its files hold nothing to send. */
+const noOwnLogin = (agent: AgentSlug, { value: account, origin }: Decision<string>, login: LoginFacts | undefined, known: string[]): JackinError => {
+  const hint = `log in with \`jackin login ${agent} --account ${account}\``;
+  const who = `the login ${account} of jackin's own, which ${describeOrigin(origin)} names for ${AGENTS[agent].name}`;
+  if (known.includes(account)) return new JackinError('auth.dead', `${who}, does not work: ${login?.why.replace(/\.$/, '')}`, { hint });
+  const there = known.length === 0 ? 'there are none yet' : `there are: ${known.join(', ')}`;
+  return new JackinError('not-found', `${who}, is not there (${there})`, { hint });
+};
 
 interface Launch {
   /** Whether it is this agent that is started. */
@@ -128,16 +142,19 @@ const assertCanAnswer = (agent: AgentSlug, login: LoginFacts | undefined, hasKey
 
 /** How one agent's login or key gets in. A missing key stops the plan only for the agent that is to be started. */
 const planAgentAuth = (config: ResolvedConfig, facts: Facts, agent: AgentSlug, launch: Launch): PlannedAuth => {
-  const { mode, sourceDir, account } = config.auth[agent];
+  const { mode, sourceDir, account, login: named } = config.auth[agent];
+  const own = mode.value === 'sync' ? named : undefined;
   const login = mode.value === 'sync' ? facts.logins[agent] : undefined;
   const key = AGENTS[agent].keys[mode.value] ?? null;
   const entry = key === null ? undefined : config.env.find(({ name }) => name === key);
   const hasKey = key !== null && isSet(entry, facts.hostEnv);
   if (key !== null && launch.launched && !hasKey) throw missingKey(config, agent, key, entry);
   const pin = account === undefined ? null : { account: account.value, decided_by: account.origin };
-  if (isHandedOver(login)) assertPinned(agent, pin, login?.account);
+  if (isHandedOver(login)) assertPinned(agent, pin, login?.account, own?.value);
+  if (launch.launched && own !== undefined && !isHandedOver(login)) throw noOwnLogin(agent, own, login, facts.ownLogins ?? []);
   if (launch.launched && login?.unreadable) throw cannotRead(login);
-  if (launch.launched && launch.strict && login !== undefined) assertWorks(agent, login);
+  // The keeper renews a login of jackin's own before anybody gets it.
+  if (launch.launched && launch.strict && login !== undefined && own === undefined) assertWorks(agent, login);
   if (launch.launched && launch.prompt) assertCanAnswer(agent, login, hasKey);
   return {
     agent,
@@ -146,11 +163,12 @@ const planAgentAuth = (config: ResolvedConfig, facts: Facts, agent: AgentSlug, l
     source_dir: sourceDir?.value ?? null,
     source_dir_decided_by: sourceDir?.origin ?? null,
     pinned_account: pin,
+    own_login: own === undefined ? null : { account: own.value, decided_by: own.origin },
     login: login === undefined ? null : planLogin(login),
     delivery: deliveryOf(login, hasKey),
     key,
     provider: mode.value === 'api_key' ? planProvider(agent, config.env, facts.role.models[agent]) : null,
-    forks_login: isHandedOver(login) && (login?.refreshable ?? false),
+    forks_login: own === undefined && isHandedOver(login) && (login?.refreshable ?? false),
   };
 };
 
@@ -166,6 +184,16 @@ export const planAuth = (config: ResolvedConfig, facts: Facts, launched: AgentSl
   facts.role.agents.map((agent) =>
     planAgentAuth(config, facts, agent, { launched: agent === launched, strict: strictAuth, prompt: session.kind === 'prompt' }),
   );
+
+/** A login that is named but not used, because the mode says otherwise; and one that is missing, of an agent that is not started. */
+export const ownLoginWarnings = (config: ResolvedConfig, auth: PlannedAuth[], launched: AgentSlug): string[] =>
+  auth.flatMap(({ agent, mode, own_login: own, delivery }) => {
+    const named = config.auth[agent as AgentSlug].login;
+    if (named === undefined) return [];
+    const login = `the login ${named.value} of jackin's own (${describeOrigin(named.origin)})`;
+    if (own === null) return [`${login} is not used: ${agent} is set to ${mode} by ${describeOrigin(config.auth[agent as AgentSlug].mode.origin)}`];
+    return delivery === 'lease' || agent === launched ? [] : [`${login} does not work, so ${agent} starts logged out here: \`jackin login ${agent} --account ${named.value}\``];
+  });
 
 /** The agent whose key a variable is, when the mode of that agent does not use it. */
 const unusedBy = (config: ResolvedConfig, name: string): AgentSlug | undefined => {

@@ -6,7 +6,7 @@ import { describeOrigin, type Origin } from '../config/layers.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
 import { touches } from '../config/values.ts';
 import { JackinError } from '../shared/errors.ts';
-import { loggedInAgents, planAuth, unusedKeyWarnings } from './auth.ts';
+import { loggedInAgents, ownLoginWarnings, planAuth, unusedKeyWarnings } from './auth.ts';
 import { commitWarnings, planCommits } from './commits.ts';
 import type { Facts } from './facts.ts';
 import { planGithub, unusedGithubWarnings } from './github.ts';
@@ -173,6 +173,7 @@ const planWarnings = (config: ResolvedConfig, facts: Facts, auth: PlannedAuth[],
     ...lockDrift(config, facts, agent.slug as AgentSlug).map((drift) => `not as in ${facts.role.lock?.file}: ${drift}`),
     ...launched.login === null ? [] : launched.login.skipped.map(({ path: file, why }) => `${file} is not handed over: ${why}`),
     ...(agent.model?.note == null ? [] : [agent.model.note]),
+    ...ownLoginWarnings(config, auth, agent.slug as AgentSlug),
     ...unusedKeyWarnings(config),
     ...unusedGithubWarnings(config),
     ...commitWarnings(config, facts),
@@ -192,6 +193,15 @@ const planVolumes = (config: ResolvedConfig, facts: Facts, launched: LaunchPlan[
 };
 
 const planSource = (source: Facts['role']['source']): LaunchPlan['role']['source'] => ({ url: null, commit: null, branch: null, ...source });
+
+/** What a lease changes on the host: the keeper is started where none runs, and may renew the login. */
+const keeperEffects = (auth: PlannedAuth[], jackinHome: string): LaunchPlan['host_effects'] =>
+  auth.flatMap(({ delivery, login }) =>
+    delivery !== 'lease' ? [] : [
+      { path: path.join(jackinHome, 'keeper'), what: 'the keeper is started, where none runs: its socket and notes' },
+      { path: login!.dir, what: 'the keeper may renew the login' },
+    ],
+  ); // prettier-ignore
 
 /** A folder has no name that a later load could use, and a branch is for once. */
 const isLasting = ({ source }: Facts['role']): boolean => source.kind === 'built-in' || (source.kind === 'git' && source.branch === null);
@@ -246,6 +256,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
       ...config.outdated.map(({ file, from }) => ({ path: file, what: `brought from ${from} to the newest version; the text before is kept in ${path.join(facts.paths.jackinHome, 'backups')}` })),
       { path: instanceDir, what: 'state of the instance: handoff, home, state' },
       { path: path.join(facts.paths.jackinHome, 'journal'), what: 'what the launch makes, until it stands' },
+      ...keeperEffects(auth, facts.paths.jackinHome),
     ],
     consents,
     warnings: planWarnings(config, facts, auth, agent),

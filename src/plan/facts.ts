@@ -7,6 +7,8 @@ import type { RoleHook } from './hooks.ts';
 export interface Facts {
   role: RoleFacts;
   logins: Partial<Record<AgentSlug, LoginFacts>>;
+  /** Accounts of the logins of jackin's own for Kimi; empty when none is asked for. */
+  ownLogins?: string[];
   /** The host's login for GitHub; left out when none is copied. */
   github?: GithubLoginFacts;
   /** Who the operator is for git; left out when nobody is known. */

@@ -22,7 +22,7 @@ const mode = z.enum(['sync', 'api_key', 'oauth_token', 'ignore']);
 
 const login = z.strictObject({
   dir: z.string().describe('Host directory that the login is read from.'),
-  from: z.enum(['default', 'sync_source_dir']).describe('Whether that is the agent’s own directory or a configured one.'),
+  from: z.enum(['default', 'sync_source_dir', 'own login']).describe('Whether that is the agent’s own directory, a configured one, or that of a login of jackin’s own.'),
   generation: z.enum(['kimi-code', 'kimi']).nullable().describe('Which of the two forms of a Kimi home it is; null when it is neither.'),
   state: z
     .enum(['live', 'expired-refreshable', 'dead', 'absent', 'unknown'])
@@ -46,10 +46,14 @@ const auth = z.strictObject({
     .strictObject({ account: z.string().describe('E-mail address or id.'), decided_by: origin })
     .nullable()
     .describe('The only account whose login is handed over; null: any.'),
+  own_login: z
+    .strictObject({ account: z.string().describe('Name it was given.'), decided_by: origin })
+    .nullable()
+    .describe('Login of jackin’s own that is used in the place of a copy; null: none.'),
   login: login.nullable().describe('The login as it is on the host; null where none is read.'),
   delivery: z
-    .enum(['handoff files', 'stdin of the capsule', 'nothing'])
-    .describe('How the secret gets in: files below handoff/, or over the stdin of an exec and never on a disk.'),
+    .enum(['handoff files', 'lease', 'stdin of the capsule', 'nothing'])
+    .describe('How the secret gets in: files below handoff/, or over the stdin of an exec and never on a disk. A lease is files without what could renew them.'),
   key: z.string().nullable().describe('Name of the variable that holds the key, when the mode needs one.'),
   provider: z
     .strictObject({

@@ -15,6 +15,8 @@ export interface LoadRequest {
   agentArguments: string[];
   /** Sensitive mounts that were agreed to on the command line, absolute. */
   allowedMounts: string[];
+  /** Account of the login of jackin's own that Kimi is to use, whatever the configuration says. */
+  login: string | undefined;
   /** Refuse a login that is dead, expired or not there. */
   strictAuth: boolean;
   /** Variables of the command line; values as in an `[env]` table. */

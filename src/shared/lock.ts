@@ -82,6 +82,20 @@ const breakStale = async (file: string): Promise<void> => {
   }
 };
 
+const TAKE_TRIES = 25;
+
+/** Takes the lock for as long as the result is not called; undefined when a living process holds it. */
+export const takeFileLock = async (file: string): Promise<(() => Promise<void>) | undefined> => {
+  for (let tries = 0; tries < TAKE_TRIES; tries += 1) {
+    if (await tryLock(file)) return () => removeIfThere(file);
+    const text = await read(file);
+    if (text !== undefined && !isStale(text)) return undefined;
+    await breakStale(file);
+    await sleep(POLL_MS);
+  }
+  return undefined;
+};
+
 /** For work that may take minutes: whoever waits is told so, and waits until the signal. */
 interface Patience {
   signal: AbortSignal;

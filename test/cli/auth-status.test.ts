@@ -55,7 +55,7 @@ describe('the login of the host', () => {
         agents: [
           {
             agent: 'kimi', mode: 'sync', decided_by: { layer: 'default', file: null, line: null }, source_dir: path.join(sandbox.home, '.kimi-code'),
-            source_dir_decided_by: null, pinned_account: null, state: 'live', account: 'op@example.test', expires_at: '2026-11-21T12:15:00.000Z',
+            source_dir_decided_by: null, own_login: null, pinned_account: null, state: 'live', account: 'op@example.test', expires_at: '2026-11-21T12:15:00.000Z',
             key: null, why: 'credentials/kimi-code.json is live.',
           },
         ],
@@ -335,11 +335,11 @@ describe('instances', () => {
   const inside = (container: string, text: string) => writeFiles(path.join(stateDir(container), 'home/.kimi-code'), kimiCodeFiles(text));
 
   it.each([
-    ['same', 1, 1],
-    ['host newer', 2, 1],
-    ['container newer', 1, 2],
-    ['forked', 2, 3],
-  ])('that were given a login say how it stands to the host’s: %s', async (drift, onHost, inContainer) => {
+    ['same', 1, 1, 'host'],
+    ['host newer', 2, 1, 'host'],
+    ['container newer', 1, 2, 'container'],
+    ['forked', 2, 3, 'container'],
+  ])('that were given a login say how it stands to the host’s: %s', async (drift, onHost, inContainer, owner) => {
     const container = await start('1aaaaaaa');
     await handOver(container, credential({ serial: 1 }));
     await logIn(credential({ serial: onHost }));
@@ -351,7 +351,7 @@ describe('instances', () => {
       { instance_id: '1aaaaaaa', container, role: 'agent-smith', workspace: null, running: true, agents: [{ agent: 'kimi', mode: 'sync', state: 'live', account: 'op@example.test', drift }] },
     ]);
     const { stdout } = await status([], { engine });
-    expect(stdout).toMatch(new RegExp(`^1aaaaaaa +agent-smith +kimi +sync +live +op@example\\.test +until 2026-11-21 12:\\d\\dZ +${drift}$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^1aaaaaaa +agent-smith +kimi +sync +live +op@example\\.test +until 2026-11-21 12:\\d\\dZ +${drift} +${owner}$`, 'm'));
     expect(stdout.includes('whichever refreshes second is logged out')).toBe(drift === 'forked');
   });
 

@@ -143,7 +143,25 @@ describe('config auth set', () => {
     expect(text).toContain(`[roles.neo.codex]\nauth_forward = "sync"\nsync_source_dir = "${project}/logins"\n`);
   });
 
+  it('sets a login of jackin’s own, which takes the source directory out of its table, and the other way round', async () => {
+    const { run, read } = await withWorkspace();
+    const set = (...words: string[]) => run(['config', 'auth', 'set', 'sync', '--agent', 'kimi', '--workspace', 'app', ...words]);
+    await set('--source-dir', '~/work');
+    expect((await set('--login', 'kimi:work')).stdout).toContain('kimi: sync with the login work in workspace app (');
+    expect(await read('config/workspaces/app.toml')).toMatch(/\[kimi\]\nauth_forward = "sync"\nlogin = "work"\n(?!sync_source_dir)/);
+    expect(await read('config/workspaces/app.toml')).not.toContain('sync_source_dir');
+    await set('--role', 'neo', '--login', 'home');
+    expect(await read('config/workspaces/app.toml')).toContain('[roles.neo.kimi]\nauth_forward = "sync"\nlogin = "home"\n');
+    await set('--source-dir', '~/work');
+    expect(await read('config/workspaces/app.toml')).toContain('[kimi]\nauth_forward = "sync"\nsync_source_dir = "~/work"\n');
+    expect((await run(['config', 'validate'])).code).toBe(0);
+  });
+
   it.each([
+    ['a login for another agent', ['sync', '--agent', 'codex', '--login', 'work'], /--login needs --agent kimi/],
+    ['a login with a mode that uses none', ['ignore', '--agent', 'kimi', '--login', 'work'], /--login is for sync/],
+    ['a login and a source directory', ['sync', '--agent', 'kimi', '--login', 'work', '--source-dir', '/x'], /exclude each other/],
+    ['what is no name of a login', ['sync', '--agent', 'kimi', '--login', '../x'], /kimi:<account>/],
     ['a mode that only Claude has', ['oauth_token'], /not a mode of codex, amp, kimi, opencode\n.*--agent claude/],
     ['a mode that the agent has not', ['oauth_token', '--agent', 'kimi'], /not a mode of kimi\n.*sync, api_key, ignore/],
     ['a role without a workspace', ['sync', '--role', 'neo'], /--role needs --workspace/],

@@ -172,6 +172,7 @@ describe('config auth show', () => {
       agent: 'kimi',
       mode: { value: 'ignore', layer: 'workspace', file: `${config}/workspaces/app.toml`, line: 10 },
       source_dir: { value: null, layer: 'default', file: null, line: null },
+      login: { value: null, layer: 'default', file: null, line: null },
     });
   });
 });

@@ -91,6 +91,7 @@ export const makeSandbox = async (): Promise<Sandbox> => {
       randomBytes: (count) => new Uint8Array(count),
       packageRoot,
       version: '0.0.0-test',
+      startKeeper: () => Promise.reject(new JackinError('failed', 'this test has no keeper')),
       connectEngine: () =>
         options.engine === undefined
           ? Promise.reject(new JackinError('engine.unreachable', 'this test has no engine'))

@@ -8,14 +8,17 @@
 //
 // Tokens come in through the file (0600) or stdin, never argv. Node built-ins
 // only: the demo runs this very file, and those beside it, inside a container.
-import { randomBytes } from 'node:crypto';
+// A test in the same process can leave the network out: `makeKimi` answers too.
 import { createServer } from 'node:http';
 import process from 'node:process';
 import { pathToFileURL } from 'node:url';
+import { makeAccounts, newToken, Refusal } from './kimi-accounts.mjs';
+import { chat } from './kimi-chat.mjs';
 import { fingerprint, runFakeServer } from './run-server.mjs';
 
 export const CLIENT_ID = '17e5f671-d194-4dfb-9706-5516cb48c098';
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+const TOKEN_PATH = '/api/oauth/token';
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
 
 const MODELS = [
@@ -31,37 +34,24 @@ const MODELS = [
   },
 ];
 
-export { fingerprint };
-
-/** A token of the form that real ones have: a JWT with nobody's signature. */
-export const newToken = (/** @type {string} */ subject, /** @type {number} */ expiresAt) => {
-  const part = (/** @type {object} */ value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const payload = { sub: subject, exp: Math.floor(expiresAt), jti: randomBytes(12).toString('hex') };
-  return `${part({ alg: 'HS256', typ: 'JWT' })}.${part(payload)}.${randomBytes(32).toString('base64url')}`;
-};
-
-/** What is wrong with a request; the answer it gets and the word that is recorded. */
-class Refusal extends Error {
-  constructor(/** @type {number} */ status, /** @type {string} */ error, /** @type {string} */ wrong) {
-    super(wrong);
-    this.status = status;
-    this.error = error;
-  }
-}
+export { fingerprint, newToken };
 
 /**
- * @typedef {object} KnownLogin
- * @property {string} deviceId
- * @property {string} accessToken
- * @property {string} refreshToken
- * @property {number} expiresAt Unix seconds; the server itself refuses the access token after it.
- * @property {string} [subject] the account; carried on into refreshed tokens
+ * What goes wrong with one request for a token: a late answer; another status, before
+ * anything was done; the connection breaks, before or after the server acted on the
+ * request; the answer breaks off; the answer is no JSON of a token.
+ * @typedef {{ do: 'delay', seconds: number }
+ *   | { do: 'status', status: number, retryAfter?: number }
+ *   | { do: 'reset' } | { do: 'reset after' } | { do: 'cut' } | { do: 'junk' }} Fault
  *
- * @typedef {object} ServerOptions
- * @property {KnownLogin[]} [logins]
- * @property {string[]} [apiKeys]
- * @property {number} [expiresIn] lifetime of the tokens that it issues, in seconds
- * @property {(entry: RequestEntry) => void} [record]
+ * @typedef {import('./kimi-accounts.mjs').AccountRules & {
+ *   apiKeys?: string[],
+ *   models?: object[],
+ *   usages?: 'ratios' | 'counts',
+ *   faults?: (Fault | null)[],
+ *   record?: (entry: RequestEntry) => void,
+ * }} ServerOptions `models`: the list that /models answers with. `usages`: the shape of /usages, of Kimi
+ *   Code 2.1 (the default) or of what came before. `faults`: what becomes of the next requests for a token, in order.
  *
  * @typedef {object} RequestEntry
  * @property {string} time
@@ -72,58 +62,17 @@ class Refusal extends Error {
  * @property {string} [refresh] fingerprint of the refresh token that was sent
  * @property {string} [device] fingerprint of the device id that was sent
  * @property {{ token: string, refresh: string }} [issued] fingerprints of what was given out
+ * @property {Fault} [fault] what was made to go wrong
  * @property {string} [wrong] why it was refused
+ *
+ * @typedef {object} Answer
+ * @property {number} status
+ * @property {Record<string, string>} headers
+ * @property {string} body
+ * @property {'before' | 'after' | 'midway'} [broken] no answer comes: the connection ends before or after the server
+ *   acted, or in the middle of the body
+ * @property {number} [delay] seconds that it takes
  */
-
-/** The logins that live on the server; refresh tokens work once, and a refresh ends the old access token. */
-const makeAccounts = (/** @type {ServerOptions} */ options) => {
-  const expiresIn = options.expiresIn ?? 900;
-  const logins = (options.logins ?? []).map((login) => ({ subject: 'somebody', ...login }));
-  const codes = new Map();
-  const used = new Set();
-
-  const issue = (/** @type {(typeof logins)[number]} */ login) => {
-    const now = Date.now() / 1000;
-    if (login.refreshToken) used.add(login.refreshToken);
-    login.accessToken = newToken(login.subject, now + expiresIn);
-    login.refreshToken = newToken(login.subject, now + 30 * 24 * 3600);
-    login.expiresAt = now + expiresIn;
-    return login;
-  };
-
-  return {
-    expiresIn,
-    byAccessToken(/** @type {string} */ token) {
-      const login = logins.find((known) => known.accessToken === token);
-      if (!login) throw new Refusal(401, 'invalid_token', 'unknown access token');
-      if (login.expiresAt <= Date.now() / 1000) throw new Refusal(401, 'invalid_token', 'expired access token');
-      return login;
-    },
-    refresh(/** @type {string} */ token, /** @type {string} */ deviceId) {
-      if (used.has(token)) throw new Refusal(400, 'invalid_grant', 'refresh token was used before');
-      const login = token ? logins.find((known) => known.refreshToken === token) : undefined;
-      if (!login) throw new Refusal(400, 'invalid_grant', 'unknown refresh token');
-      if (login.deviceId !== deviceId) throw new Refusal(400, 'invalid_grant', 'refresh from another device');
-      return issue(login);
-    },
-    startDevice(/** @type {string} */ deviceId) {
-      const code = randomBytes(20).toString('hex');
-      codes.set(code, { deviceId, polls: 0 });
-      return code;
-    },
-    /** The first poll is pending, the second is granted: enough to see that a client waits. */
-    pollDevice(/** @type {string} */ code, /** @type {string} */ deviceId) {
-      const pending = codes.get(code);
-      if (!pending || pending.deviceId !== deviceId) throw new Refusal(400, 'invalid_grant', 'unknown device code');
-      pending.polls += 1;
-      if (pending.polls < 2) throw new Refusal(400, 'authorization_pending', 'not yet granted');
-      codes.delete(code);
-      const login = { subject: 'somebody', deviceId, accessToken: '', refreshToken: '', expiresAt: 0 };
-      logins.push(login);
-      return issue(login);
-    },
-  };
-};
 
 /** Every identity header that the real server may look at must be there. */
 const checkIdentity = (/** @type {import('node:http').IncomingHttpHeaders} */ headers) => {
@@ -167,18 +116,6 @@ const readJson = (/** @type {Call} */ call) => {
   }
 };
 
-/** What the last user message says, without the reminders that a client wraps in tags. */
-const promptOf = (/** @type {{ role: string, content: unknown }[]} */ messages) => {
-  const asks = messages.filter(({ role }) => role === 'user').map(({ content }) => {
-    const parts = Array.isArray(content) ? content : [{ type: 'text', text: String(content) }];
-    return parts
-      .filter(({ type, text }) => type === 'text' && !/^\s*</.test(text))
-      .map(({ text }) => text.trim())
-      .join(' ');
-  });
-  return asks.filter(Boolean).at(-1) ?? '';
-};
-
 /**
  * @typedef {object} Call
  * @property {string} method
@@ -188,8 +125,26 @@ const promptOf = (/** @type {{ role: string, content: unknown }[]} */ messages) 
  * @property {Partial<RequestEntry>} entry
  */
 
+/** How much of the quota is used, as Kimi Code 2.1 reads it or as those before it did. */
+const usagesAt = (/** @type {number} */ now, /** @type {ServerOptions['usages']} */ shape = 'ratios') => {
+  const inAnHour = new Date((now + 3600) * 1000).toISOString();
+  if (shape === 'ratios') {
+    return { usages: { limit_5h: { used_ratio: 0.12, reset_time: inAnHour }, limit_7d: { used_ratio: 0.4, reset_time: inAnHour } } };
+  }
+  return {
+    usage: { used: '40', limit: '100', resetTime: inAnHour },
+    limits: [{ window: { duration: 300, timeUnit: 'TIME_UNIT_MINUTE' }, detail: { used: '12', limit: '100', resetTime: inAnHour } }],
+  };
+};
+
 /** @returns {Record<string, (call: Call) => { json?: unknown, text?: string, events?: unknown[] }>} */
-const makeRoutes = (/** @type {ReturnType<typeof makeAccounts>} */ accounts, /** @type {Set<string>} */ apiKeys) => {
+const makeRoutes = (
+  /** @type {ReturnType<typeof makeAccounts>} */ accounts,
+  /** @type {() => number} */ now,
+  /** @type {ServerOptions} */ options,
+) => {
+  const apiKeys = new Set(options.apiKeys ?? []);
+  const models = /** @type {{ id: string }[]} */ (options.models ?? MODELS);
   const checkBearer = (/** @type {Call} */ call, { identity = true } = {}) => {
     const token = /^Bearer (\S+)$/.exec(call.headers.authorization ?? '')?.[1];
     if (!token) throw new Refusal(401, 'invalid_token', 'no bearer token');
@@ -222,27 +177,28 @@ const makeRoutes = (/** @type {ReturnType<typeof makeAccounts>} */ accounts, /**
       checkIdentity(call.headers);
       readForm(call, ['client_id']);
       const page = `http://${call.headers.host}/device`;
+      const { code, expiresIn, interval } = accounts.startDevice(String(call.headers['x-msh-device-id']));
       return {
         json: {
           user_code: 'FAKE-KIMI',
-          device_code: accounts.startDevice(String(call.headers['x-msh-device-id'])),
+          device_code: code,
           verification_uri: page,
           verification_uri_complete: `${page}?user_code=FAKE-KIMI`,
-          expires_in: 600,
-          interval: 1,
+          expires_in: expiresIn,
+          interval,
         },
       };
     },
 
-    'POST /api/oauth/token': (call) => {
+    [`POST ${TOKEN_PATH}`]: (call) => {
       checkIdentity(call.headers);
-      const { accessToken, refreshToken } = grant(call);
+      const { accessToken, refreshToken, expiresIn } = grant(call);
       call.entry.issued = { token: fingerprint(accessToken), refresh: fingerprint(refreshToken) };
       return {
         json: {
           access_token: accessToken,
           refresh_token: refreshToken,
-          expires_in: accounts.expiresIn,
+          expires_in: expiresIn,
           scope: 'kimi-code',
           token_type: 'Bearer',
         },
@@ -251,41 +207,19 @@ const makeRoutes = (/** @type {ReturnType<typeof makeAccounts>} */ accounts, /**
 
     'GET /coding/v1/models': (call) => {
       checkBearer(call, { identity: false });
-      return { json: { object: 'list', data: MODELS } };
+      return { json: { object: 'list', data: models } };
     },
 
     'GET /coding/v1/usages': (call) => {
       checkBearer(call, { identity: false });
-      const reset_time = new Date(Date.now() + 3600_000).toISOString();
-      return {
-        json: { usages: { limit_5h: { used_ratio: 0.12, reset_time }, limit_7d: { used_ratio: 0.4, reset_time } } },
-      };
+      return { json: usagesAt(now(), options.usages) };
     },
 
     'POST /coding/v1/chat/completions': (call) => {
       checkBearer(call);
-      const { model, messages, stream } = readJson(call);
-      if (!MODELS.some(({ id }) => id === model)) throw new Refusal(404, 'model_not_found', 'unknown model');
-      if (!Array.isArray(messages)) throw new Refusal(400, 'invalid_request', 'no messages');
-      const head = { id: `chatcmpl-${randomBytes(8).toString('hex')}`, created: Math.floor(Date.now() / 1000), model };
-      const content = `fake kimi heard: ${promptOf(messages)}`;
-      const usage = { prompt_tokens: 8, completion_tokens: 8, total_tokens: 16 };
-      if (!stream) {
-        const choices = [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }];
-        return { json: { ...head, object: 'chat.completion', choices, usage } };
-      }
-      const chunk = (/** @type {object} */ delta, /** @type {string | null} */ finish_reason) => ({
-        ...head,
-        object: 'chat.completion.chunk',
-        choices: [{ index: 0, delta, finish_reason }],
-      });
-      return {
-        events: [
-          chunk({ role: 'assistant', content: '' }, null),
-          chunk({ content }, null),
-          { ...chunk({}, 'stop'), usage },
-        ],
-      };
+      const asked = readJson(call);
+      if (!models.some(({ id }) => id === asked.model)) throw new Refusal(404, 'model_not_found', 'unknown model');
+      return chat(asked, now());
     },
 
     'POST /coding/v1/search': (call) => {
@@ -319,51 +253,107 @@ const readBody = async (/** @type {import('node:http').IncomingMessage} */ reque
   return Buffer.concat(chunks).toString('utf8');
 };
 
+/** What a fault makes of an answer; the server has acted by then, but for the faults that keep it from it. */
+const spoil = (/** @type {Answer} */ answer, /** @type {Fault} */ fault) => {
+  if (fault.do === 'delay') return { ...answer, delay: fault.seconds };
+  if (fault.do === 'reset after') return { ...answer, broken: /** @type {const} */ ('after') };
+  if (fault.do === 'cut') return { ...answer, broken: /** @type {const} */ ('midway') };
+  if (fault.do === 'junk') return { ...answer, headers: { ...answer.headers, 'content-type': 'text/html' }, body: '<html>junk</html>' };
+  return answer;
+};
+
+/** @returns {Answer | undefined} the answer of a server that does not act at all */
+const withoutActing = (/** @type {Fault | undefined} */ fault) => {
+  if (fault?.do === 'reset') return { status: 0, headers: {}, body: '', broken: 'before' };
+  if (fault?.do !== 'status') return undefined;
+  const headers = { 'content-type': 'application/json', ...(fault.retryAfter !== undefined && { 'retry-after': String(fault.retryAfter) }) };
+  return { status: fault.status, headers, body: JSON.stringify({ error: 'unavailable', error_description: 'fake kimi: try again later' }) };
+};
+
 /**
- * The server, not yet listening.
+ * The server without a network: what it answers, and what it can be asked about itself.
  * @param {ServerOptions} options
  */
-export const createKimiServer = (options) => {
-  const routes = makeRoutes(makeAccounts(options), new Set(options.apiKeys ?? []));
+export const makeKimi = (options) => {
+  const now = options.now ?? (() => Date.now() / 1000);
+  const accounts = makeAccounts(options);
+  const routes = makeRoutes(accounts, now, options);
+  const faults = [...(options.faults ?? [])];
 
-  return createServer(async (request, response) => {
-    const { method = '', url: path = '', headers } = request;
-    const bearer = headers.authorization?.replace(/^Bearer /, '');
-    const device = headers['x-msh-device-id'];
-    /** @type {Partial<RequestEntry>} */
-    const entry = {
-      time: new Date().toISOString(),
-      method,
-      // A query could carry anything, a token among it.
-      path: path.replace(/\?.*/s, '?…'),
-      ...(bearer && { token: fingerprint(bearer) }),
-      ...(device && { device: fingerprint(String(device)) }),
-    };
-    let reply;
+  const serve = (/** @type {Call} */ call, /** @type {RequestEntry} */ entry) => {
+    const date = new Date((now() + (options.clockOffset ?? 0)) * 1000).toUTCString();
     try {
-      const body = await readBody(request);
-      const route = Object.hasOwn(routes, `${method} ${path}`) ? routes[`${method} ${path}`] : undefined;
-      if (!route) throw new Refusal(404, 'not_found', 'no such endpoint');
-      reply = route({ method, path, headers, body, entry });
+      const key = `${call.method} ${call.path}`;
+      if (!Object.hasOwn(routes, key)) throw new Refusal(404, 'not_found', 'no such endpoint');
+      const { json, text, events } = /** @type {any} */ (routes)[key](call);
       entry.status = 200;
+      if (events) {
+        const lines = [...events.map((/** @type {unknown} */ event) => JSON.stringify(event)), '[DONE]'];
+        return { status: 200, headers: { date, 'content-type': 'text/event-stream', 'cache-control': 'no-cache' }, body: lines.map((line) => `data: ${line}\n\n`).join('') };
+      }
+      const type = text === undefined ? 'application/json' : 'text/markdown; charset=utf-8';
+      return { status: 200, headers: { date, 'content-type': type }, body: text ?? JSON.stringify(json) };
     } catch (error) {
       const refusal = error instanceof Refusal ? error : new Refusal(500, 'server_error', String(error));
       entry.status = refusal.status;
       entry.wrong = refusal.message;
-      reply = { json: { error: refusal.error, error_description: `fake kimi: ${refusal.message}` } };
+      const body = JSON.stringify({ error: refusal.error, error_description: `fake kimi: ${refusal.message}` });
+      return { status: refusal.status, headers: { date, 'content-type': 'application/json' }, body };
     }
-    // Recorded before it is answered: who has the answer can rely on the record.
-    options.record?.(/** @type {RequestEntry} */ (entry));
+  };
 
-    if (reply.events) {
-      response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
-      for (const event of reply.events) response.write(`data: ${JSON.stringify(event)}\n\n`);
-      response.end('data: [DONE]\n\n');
+  return {
+    /** @returns {Answer} */
+    answer(/** @type {{ method: string, path: string, headers: import('node:http').IncomingHttpHeaders, body: string }} */ { method, path, headers, body }) {
+      const bearer = headers.authorization?.replace(/^Bearer /, '');
+      const device = headers['x-msh-device-id'];
+      /** @type {RequestEntry} */
+      const entry = {
+        time: new Date(now() * 1000).toISOString(),
+        method,
+        // A query could carry anything, a token among it.
+        path: path.replace(/\?.*/s, '?…'),
+        status: 0,
+        ...(bearer && { token: fingerprint(bearer) }),
+        ...(device && { device: fingerprint(String(device)) }),
+      };
+      const fault = path === TOKEN_PATH ? (faults.shift() ?? undefined) : undefined;
+      if (fault) entry.fault = fault;
+      const answer = withoutActing(fault) ?? serve({ method, path, headers, body, entry }, entry);
+      entry.status = answer.status;
+      // Recorded before it is answered: who has the answer can rely on the record.
+      options.record?.(entry);
+      return fault ? spoil(answer, fault) : answer;
+    },
+    /** What becomes of the requests for a token that come next; null is an undisturbed one. */
+    schedule: (/** @type {(Fault | null)[]} */ ...more) => void faults.push(...more),
+    /** Forgets what was scheduled and has not happened yet. */
+    calm: () => void faults.splice(0),
+    report: accounts.report,
+  };
+};
+
+/**
+ * The server, not yet listening.
+ * @param {ServerOptions} options
+ */
+export const createKimiServer = (options, kimi = makeKimi(options)) =>
+  createServer(async (request, response) => {
+    const { method = '', url: path = '', headers } = request;
+    const body = await readBody(request).catch((error) => error);
+    if (body instanceof Refusal) {
+      response.writeHead(body.status, { connection: 'close' }).end();
       return;
     }
-    const type = reply.text === undefined ? 'application/json' : 'text/markdown; charset=utf-8';
-    response.writeHead(entry.status, { 'content-type': type }).end(reply.text ?? JSON.stringify(reply.json));
+    const { status, headers: fields, body: text, broken, delay = 0 } = kimi.answer({ method, path, headers, body });
+    if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay * 1000));
+    if (broken === 'before' || broken === 'after') {
+      response.socket?.resetAndDestroy();
+      return;
+    }
+    response.writeHead(status, { ...fields, 'content-length': Buffer.byteLength(text) });
+    if (broken === undefined) response.end(text);
+    else response.write(text.slice(0, text.length / 2), () => response.socket?.destroy());
   });
-};
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) runFakeServer(createKimiServer);

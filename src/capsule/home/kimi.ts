@@ -5,7 +5,7 @@ import { sha256 } from '../../agents/judge.ts';
 import { type KimiGeneration, listCredentials, parseKimiConfig } from '../../agents/kimi-config.ts';
 import { NO_MIGRATION_FILE, trustFile } from '../../agents/kimi-home.ts';
 import { CONFIG_FILE, CREDENTIALS_DIR, isLoginPath, judgeCredential, keyDigest, slotFile } from '../../agents/kimi-login.ts';
-import { KIMI_CLI_HOME, KIMI_CODE_HOME } from '../../agents/placed-login.ts';
+import { KIMI_CLI_HOME, KIMI_CODE_HOME, type PlacedLogin } from '../../agents/placed-login.ts';
 import { unlessMissing } from '../../shared/atomic-files.ts';
 import { isErrno } from '../../shared/errors.ts';
 import { readFiles } from '../../shared/read-set.ts';
@@ -14,11 +14,11 @@ import { decide } from './decide.ts';
 import { addProvider, removeProvider } from './kimi-provider.ts';
 import type { Place } from './place.ts';
 import { readHandoff, readHome } from './read-login.ts';
-import type { SeedRecord } from './record.ts';
+import { readRecord, type SeedRecord } from './record.ts';
 import { reconcile } from './reconcile.ts';
 import { forgetLogin } from './removal.ts';
 import type { HomeRoots } from './roots.ts';
-import { finishChange, makeHomeDir, writeHomeFile } from './swap.ts';
+import { backUp, changeHome, finishChange, makeHomeDir, writeHomeFile } from './swap.ts';
 
 type Outcome = Omit<LoginOutcome, 'slug'>;
 
@@ -51,11 +51,15 @@ export const prepareKimi = async (setup: AgentSetup, workdir: string, roots: Hom
   return { slug: setup.slug, ...outcome };
 };
 
-const bringInLine = async (setup: AgentSetup, place: Place, { home, handoff }: HomeRoots, now: Date): Promise<Outcome> => {
+const bringInLine = async (setup: AgentSetup, place: Place, roots: HomeRoots, now: Date): Promise<Outcome> => {
+  const { home, handoff } = roots;
   if (setup.mode !== 'api_key') await removeProvider(place);
+  if (setup.mode === 'sync' && setup.leased) {
+    const taken = await takeLease(place, roots, now);
+    return taken ?? { outcome: 'none', why: 'No lease is handed over yet; the keeper brings one as soon as it can.' };
+  }
   if (setup.mode === 'sync') {
-    const isDead = (file: string, bytes: Buffer): boolean =>
-      file.endsWith('.json') && judgeCredential(bytes.toString('utf8'), now).state === 'dead';
+    const isDead = (file: string, bytes: Buffer): boolean => isDeadCredential(file, bytes, now);
     const { winner, why } = await reconcile(place, (await readHandoff(AGENTS.kimi, handoff, now))?.login, await readHome(AGENTS.kimi, home, now), isDead, now);
     return { outcome: winner, why };
   }
@@ -71,6 +75,46 @@ const bringInLine = async (setup: AgentSetup, place: Place, { home, handoff }: H
   return own.winner === 'home'
     ? { outcome: 'home', why: 'No login is handed over; the one made in the container stays.' }
     : { outcome: 'none', why: 'No login is handed over.' };
+};
+
+const isDeadCredential = (file: string, bytes: Buffer, now: Date): boolean => file.endsWith('.json') && judgeCredential(bytes.toString('utf8'), now).state === 'dead';
+
+const isCredential = (file: string): boolean => GENERATIONS.some(({ dir }) => file.startsWith(`${dir}/${CREDENTIALS_DIR}/`));
+
+/**
+ * The credential that is handed over as a lease, in the place of every one that jackin
+ * or somebody in the container has put there: with two owners one would be logged out.
+ * Settings are as they were. What could still renew itself is kept as a backup.
+ */
+const takeCredential = async (place: Place, handoff: PlacedLogin, home: PlacedLogin, now: Date): Promise<void> => {
+  const record = await readRecord(place);
+  const write = new Map([...handoff.files].filter(([file, bytes]) => isCredential(file) && !home.files.get(file)?.equals(bytes)));
+  const remove = Object.keys(record.files).filter((file) => isCredential(file) && !handoff.files.has(file));
+  if (write.size === 0 && remove.length === 0) return;
+  const replaced = [...home.files].filter(([file]) => write.has(file) || remove.includes(file));
+  const loss = replaced.filter(([file, bytes]) => record.files[file] !== sha256(bytes) && judgeCredential(bytes.toString('utf8'), now).refreshable);
+  if (loss.length > 0) await backUp(place, new Map(loss), now);
+  const files = Object.fromEntries(Object.entries(record.files).filter(([file]) => !remove.includes(file)));
+  for (const [file, bytes] of write) files[file] = sha256(bytes);
+  await changeHome(place, { write, remove, record: { ...record, files, ...(handoff.view !== undefined && { credential: handoff.view.digest }) } });
+};
+
+const takeLease = async (place: Place, { home, handoff }: HomeRoots, now: Date): Promise<Outcome | undefined> => {
+  const leased = (await readHandoff(AGENTS.kimi, handoff, now))?.login;
+  if (leased?.view === undefined) return undefined;
+  await takeCredential(place, leased, await readHome(AGENTS.kimi, home, now), now);
+  // One credential on both sides by now: this brings the settings.
+  await reconcile(place, leased, await readHome(AGENTS.kimi, home, now), (file, bytes) => isDeadCredential(file, bytes, now), now);
+  return { outcome: 'lease', why: 'It has access only; the keeper on the host renews the login.' };
+};
+
+/** Takes a newer lease into the home while sessions run: its credential, and nothing else. */
+export const takeNewLease = async (roots: HomeRoots, now: Date): Promise<void> => {
+  const leased = (await readHandoff(AGENTS.kimi, roots.handoff, now))?.login;
+  if (leased?.view === undefined) return;
+  const place = placeOf(roots);
+  await finishChange(place);
+  await takeCredential(place, leased, await readHome(AGENTS.kimi, roots.home, now), now);
 };
 
 /**

@@ -7,6 +7,7 @@ import { prepareGit } from './git-config.ts';
 import { prepareKimi } from './kimi.ts';
 import type { HomeRoots } from './roots.ts';
 import { seedHome } from './seed.ts';
+import { inTurn } from './turns.ts';
 
 const prepareAgent = async (setup: AgentSetup, workdir: string, roots: HomeRoots, now: Date): Promise<LoginOutcome> => {
   if (!isAgentSlug(setup.slug)) throw new Error(`there is no agent ${setup.slug}`);
@@ -43,7 +44,7 @@ export const prepareInstance = async (
   now: Date,
   context: PrepareContext,
 ): Promise<Prepared> => {
-  const report = await prepareHome(request, roots, now);
+  const report = await inTurn(() => prepareHome(request, roots, now));
   const { variables, why } = await prepareGit(request.git, roots, env).catch((error: unknown) => {
     throw asDiskError(error, `setting up git in ${roots.state}`);
   });

@@ -111,7 +111,7 @@ describe('a key', () => {
   const keys = (wanted: string, input = smith) => explainKey(files, input, wanted).map(({ key }) => key);
 
   it('may be a whole table', () => {
-    expect(keys('kimi')).toEqual(['kimi.auth_forward', 'kimi.sync_source_dir', 'kimi.account']);
+    expect(keys('kimi')).toEqual(['kimi.auth_forward', 'kimi.sync_source_dir', 'kimi.login', 'kimi.account']);
     expect(keys('env')).toEqual(['env.TOKEN']);
   });
 
@@ -143,6 +143,8 @@ const worlds = fc.record({
   workspaceMode: fc.constantFrom(...MODES),
   roleMode: fc.constantFrom(...MODES),
   source: fc.constantFrom(undefined, '~/a', '/b'),
+  login: fc.constantFrom(undefined, 'work'),
+  nearSource: fc.constantFrom(undefined, '/near'),
   slug: fc.constantFrom(...AGENT_SLUGS),
   dco: fc.constantFrom(undefined, true, false),
   version: fc.constantFrom(undefined, '1.2.3'),
@@ -162,13 +164,14 @@ describe('an explanation', () => {
         const { slug, vars } = world;
         const files = filesOf(
           table(slug, { auth_forward: world.globalMode, sync_source_dir: world.source }) + table('git', { dco: world.dco }) + table(`agents.${slug}`, { version: world.version }) + table('env', { X: vars.global }) + table('roles.smith.env', { X: vars.role }),
-          (world.pull === undefined ? '' : `git_pull_on_entry = ${world.pull}\n`) + table(slug, { auth_forward: world.workspaceMode }) + table('env', { X: vars.workspace }) + table(`roles.smith.${slug}`, { auth_forward: world.roleMode }) + table('roles.smith.env', { X: vars.both }),
+          (world.pull === undefined ? '' : `git_pull_on_entry = ${world.pull}\n`) + table(slug, { auth_forward: world.workspaceMode, ...(slug === 'kimi' && { login: world.login }) }) + table('env', { X: vars.workspace }) + table(`roles.smith.${slug}`, { auth_forward: world.roleMode, sync_source_dir: world.nearSource }) + table('roles.smith.env', { X: vars.both }),
         );
         const launch = resolveConfig(files, { role: 'smith', workspace: 'app', directory: null, mounts: [], home: '/home/op' });
         const said = new Map(explainAll(files, smith).map(({ key, value, origin }) => [key, { value, origin }]));
         const plain = (decision: { value: unknown; origin: unknown } | undefined) => ({ value: decision?.value ?? null, origin: decision?.origin ?? { layer: 'default' } });
         expect(said.get(`${slug}.auth_forward`)).toEqual(plain(launch.auth[slug].mode));
         expect(said.get(`${slug}.sync_source_dir`)).toEqual(plain(launch.auth[slug].sourceDir));
+        if (slug === 'kimi') expect(said.get('kimi.login')).toEqual(plain(launch.auth.kimi.login));
         expect(said.get(`agents.${slug}.version`)).toEqual(plain(launch.agentVersions[slug]));
         expect(said.get('git.dco')).toEqual(plain(launch.git.dco));
         expect(said.get('git_pull_on_entry')).toEqual(plain(launch.workspace.gitPull));

@@ -51,6 +51,15 @@ describe('auth mode', () => {
     expect(resolve(files).auth.kimi.sourceDir).toMatchObject({ value: '/home/op/logins/kimi', origin: { layer: 'global' } });
   });
 
+  it('takes the nearer one of a login of jackin’s own and a source directory', () => {
+    const own = '[kimi]\nlogin = "work"\n';
+    const dir = '[kimi]\nsync_source_dir = "/srv/kimi"\n';
+    expect(resolve(filesOf(own, undefined)).auth.kimi).toMatchObject({ login: { value: 'work', origin: { layer: 'global', line: 2 } }, sourceDir: undefined });
+    expect(resolve(filesOf(own, dir)).auth.kimi).toMatchObject({ login: undefined, sourceDir: { value: '/srv/kimi', origin: { layer: 'workspace' } } });
+    expect(resolve(filesOf(dir, own)).auth.kimi).toMatchObject({ login: { value: 'work', origin: { layer: 'workspace' } }, sourceDir: undefined });
+    expect(resolve(filesOf(own, `${dir}[roles.smith.kimi]\nlogin = "home"\n`)).auth.kimi).toMatchObject({ login: { value: 'home', origin: { layer: 'workspace × role' } }, sourceDir: undefined });
+  });
+
   it('keeps every layer that was asked, so that the answer can be explained', () => {
     const { trace } = resolve(filesOf('[kimi]\nauth_forward = "api_key"\n', '[kimi]\nauth_forward = "ignore"\n')).auth.kimi.mode;
     expect(trace.map(({ origin, value }) => [origin.layer, value])).toEqual([

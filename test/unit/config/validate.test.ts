@@ -35,6 +35,15 @@ describe('problems of config.toml', () => {
     expect(problemsOf('[kimi]\nsync_source_dir = "logins/kimi"\n')[0]).toMatch(/^2:1 .*absolute path.*depend on where jackin is run/);
   });
 
+  it('refuses a login of jackin’s own beside a source directory, under a bad name, and for another agent', () => {
+    expect(problemsOf('[kimi]\nlogin = "work"\n')).toEqual([]);
+    expect(problemsOf('[kimi]\nsync_source_dir = "/srv/kimi"\nlogin = "work"\n')).toEqual([expect.stringMatching(/^3:1 kimi\.login: login and sync_source_dir exclude each other/)]);
+    for (const name of ['../up', 'Work', '', 'a/b', 'a..b', '.', '-x', 'x'.repeat(65)]) expect(problemsOf(`[kimi]\nlogin = "${name}"\n`)).toEqual([expect.stringMatching(/^2:1 kimi\.login: expected the name of a login/)]);
+    expect(problemsOf('[codex]\nlogin = "work"\n')).toEqual([expect.stringMatching(/^2:1 unknown key "login" in \[codex\]/)]);
+    const workspace = 'workdir = "/w"\nmounts = [{ src = "/w", dst = "/w" }]\n[roles.neo.kimi]\nlogin = "work"\nsync_source_dir = "~/x"\n';
+    expect(problemsOf(workspace, WorkspaceSchema)).toEqual([expect.stringMatching(/^4:1 roles\.neo\.kimi\.login: .* exclude each other/)]);
+  });
+
   it('refuses reserved and impossible names of variables', () => {
     expect(problemsOf('[env]\nJACKIN_ROLE = "x"\n')).toEqual(['2:1 env.JACKIN_ROLE: JACKIN_ROLE is reserved: jackin sets it itself']);
     expect(problemsOf('[env]\n"A=B" = "x"\n')[0]).toContain('not a name for an environment variable');

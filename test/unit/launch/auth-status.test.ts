@@ -75,11 +75,16 @@ it('names the layer, file and line that a launch would go by', async () => {
   );
 });
 
+/** The host's own login. */
+const HOST = { sourceDir: undefined, login: undefined };
+const said = (value: string) => ({ value, origin: { layer: 'global' as const }, trace: [] });
+
 it('reads each login once, however many workspaces use it', async () => {
   const logins = openHostLogins(deps, NOW);
-  expect(logins('kimi', undefined)).toBe(logins('kimi', undefined));
-  expect(logins('kimi', '/a')).not.toBe(logins('kimi', undefined));
-  expect(logins('codex', undefined)).not.toBe(logins('kimi', undefined));
+  expect(logins('kimi', HOST)).toBe(logins('kimi', HOST));
+  expect(logins('kimi', { sourceDir: said('/a'), login: undefined })).not.toBe(logins('kimi', HOST));
+  expect(logins('kimi', { sourceDir: undefined, login: said('/a') })).not.toBe(logins('kimi', { sourceDir: said('/a'), login: undefined }));
+  expect(logins('codex', HOST)).not.toBe(logins('kimi', HOST));
   const forge = openGithubLogin(deps);
   expect(forge()).toBe(forge());
   await writeFiles(path.join(root, 'home/.kimi-code'), kimiCodeFiles());
@@ -96,7 +101,7 @@ it('reads each login once, however many workspaces use it', async () => {
 
 it('keeps no credential of a login that it has read', async () => {
   await writeFiles(path.join(root, 'home/.kimi-code'), kimiCodeFiles());
-  const login = await openHostLogins(deps, NOW)('kimi', undefined);
+  const login = await openHostLogins(deps, NOW)('kimi', HOST);
   expect(Object.keys(login)).toEqual(['facts', 'view']);
   expect(login.view).toMatchObject({ state: 'live' });
   expect(JSON.stringify(login)).not.toMatch(/access-secret|refresh-secret|signature/);

@@ -58,6 +58,7 @@ export const planOf = (world: World = {}): LaunchPlan => {
     session: { kind: 'attached' },
     agentArguments: [],
     allowedMounts: [],
+    login: undefined,
     strictAuth: false,
     env: [],
     roleHandling: AS_CACHED,
@@ -70,6 +71,7 @@ export const planOf = (world: World = {}): LaunchPlan => {
     workspace: files.workspace === undefined ? null : 'app',
     directory: files.workspace === undefined ? '/home/op/app' : null,
     mounts: request.mounts,
+    login: request.login,
     home: '/home/op',
   });
   const facts: Facts = {

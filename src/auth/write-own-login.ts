@@ -1,0 +1,90 @@
+import { randomUUID, randomBytes } from 'node:crypto';
+import { readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { type KimiConfig, printKimiConfig, slotForHosts } from '../agents/kimi-config.ts';
+import type { KimiHosts } from '../agents/kimi-hosts.ts';
+import { CONFIG_FILE, CREDENTIALS_DIR, DEVICE_FILE, slotFile } from '../agents/kimi-login.ts';
+import { type KimiToken, printToken } from '../agents/kimi-token.ts';
+import { createPrivateDir, createPrivateFile, ensurePrivateDir, isTemporaryName, syncDirectory, writeFileAtomic } from '../shared/atomic-files.ts';
+import { withFileLock } from '../shared/lock.ts';
+import { ownLoginDir } from './own-login.ts';
+
+export const newDeviceId = (): string => randomUUID();
+
+/** What makes up a login on the disk. */
+export interface NewLogin extends KimiHosts {
+  deviceId: string;
+  token: KimiToken;
+  config: KimiConfig;
+}
+
+const kimiDir = (loginsDir: string): string => path.join(loginsDir, 'kimi');
+
+const temporaryDir = (loginsDir: string, account: string): string => path.join(kimiDir(loginsDir), `.${account}.${randomBytes(6).toString('hex')}.tmp`);
+
+/** What a command that was killed has left: nobody reads it, and it may hold a token. */
+const sweep = async (dir: string): Promise<void> => {
+  for (const name of await readdir(dir)) {
+    if (isTemporaryName(name)) await rm(path.join(dir, name), { recursive: true, force: true });
+  }
+};
+
+/** Runs `work` while no other command makes or removes logins; what a killed one left is gone by then. */
+export const withLoginsLock = async <T>(loginsDir: string, work: () => Promise<T>): Promise<T> => {
+  const dir = kimiDir(loginsDir);
+  await ensurePrivateDir(loginsDir);
+  await ensurePrivateDir(dir);
+  return withFileLock(path.join(dir, '.lock'), async () => {
+    await sweep(dir);
+    return work();
+  });
+};
+
+/** Makes the directory of a login that is not there yet. It appears whole or not at all. Needs the logins' lock. */
+export const createOwnLogin = async (loginsDir: string, account: string, login: NewLogin): Promise<void> => {
+  const temporary = temporaryDir(loginsDir, account);
+  try {
+    await createPrivateDir(temporary);
+    await createPrivateDir(path.join(temporary, CREDENTIALS_DIR));
+    await createPrivateDir(path.join(temporary, 'oauth'));
+    await createPrivateFile(path.join(temporary, slotFile(slotForHosts(login.baseUrl, login.oauthHost))), printToken(login.token));
+    await createPrivateFile(path.join(temporary, DEVICE_FILE), login.deviceId);
+    await createPrivateFile(path.join(temporary, CONFIG_FILE), printKimiConfig(login.config));
+    await syncDirectory(path.join(temporary, CREDENTIALS_DIR));
+    await syncDirectory(temporary);
+    await rename(temporary, ownLoginDir(loginsDir, account));
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  await syncDirectory(kimiDir(loginsDir));
+};
+
+export const writeOwnConfig = (dir: string, config: KimiConfig): Promise<void> => writeFileAtomic(path.join(dir, CONFIG_FILE), printKimiConfig(config));
+
+/** A grant for hosts that the configuration no longer names is a secret that nobody needs. */
+const removeOtherSlots = async (credentials: string, kept: string): Promise<void> => {
+  for (const entry of await readdir(credentials, { withFileTypes: true })) {
+    if (!entry.isDirectory() && entry.name.endsWith('.json') && entry.name !== kept) await rm(path.join(credentials, entry.name));
+  }
+};
+
+/**
+ * Puts a new grant in the place of the old one: the directory, its device and what
+ * a person set in the configuration stay. Needs the logins' lock and Kimi's own.
+ */
+export const replaceGrant = async (dir: string, login: NewLogin): Promise<void> => {
+  await ensurePrivateDir(path.join(dir, CREDENTIALS_DIR));
+  await writeFileAtomic(path.join(dir, DEVICE_FILE), login.deviceId);
+  await writeFileAtomic(path.join(dir, slotFile(slotForHosts(login.baseUrl, login.oauthHost))), printToken(login.token));
+  // The configuration names the hosts, and they name the credential file: other hosts count from here on, all at once.
+  await writeOwnConfig(dir, login.config);
+  await removeOtherSlots(path.join(dir, CREDENTIALS_DIR), path.basename(slotFile(slotForHosts(login.baseUrl, login.oauthHost))));
+};
+
+/** Removes a login as a whole: from the first step on nobody finds it. Needs the logins' lock. */
+export const removeOwnLogin = async (loginsDir: string, account: string): Promise<void> => {
+  const temporary = temporaryDir(loginsDir, account);
+  await rename(ownLoginDir(loginsDir, account), temporary);
+  await rm(temporary, { recursive: true, force: true });
+};

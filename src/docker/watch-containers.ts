@@ -1,0 +1,88 @@
+import { get, type IncomingMessage } from 'node:http';
+import { json } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Endpoint, type Env, findEndpoints } from './find-endpoint.ts';
+
+/**
+ * Which containers run, told whenever that changes. Talks to the engine with Node's
+ * own client: this is all that the keeper needs of it, and the library that the rest
+ * uses would take a third of the memory that the keeper may have.
+ */
+
+const ANSWER_MS = 10_000;
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 30_000;
+
+const ask = ({ target }: Endpoint, path: string, query: Record<string, string>, signal: AbortSignal): Promise<IncomingMessage> =>
+  new Promise((resolve, reject) => {
+    const request = get({ ...target, path: `${path}?${new URLSearchParams(query).toString()}`, signal, agent: false }, (response) => {
+      if (response.statusCode === 200) return resolve(response);
+      response.destroy();
+      reject(new Error(`the container engine answered with ${response.statusCode}`));
+    });
+    request.on('error', reject);
+  });
+
+/** Until the headers are there; what follows may take for ever. */
+const askInTime = async (endpoint: Endpoint, path: string, query: Record<string, string>, signal: AbortSignal): Promise<IncomingMessage> => {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), ANSWER_MS);
+  try {
+    return await ask(endpoint, path, query, AbortSignal.any([signal, late.signal]));
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+const listRunning = async (endpoint: Endpoint, labels: string[], signal: AbortSignal): Promise<Set<string>> => {
+  const answer = await ask(endpoint, '/containers/json', { filters: JSON.stringify({ label: labels }) }, AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]));
+  const list = (await json(answer)) as { Names?: unknown }[];
+  return new Set(list.flatMap(({ Names }) => (Array.isArray(Names) ? Names : [])).map((name) => String(name).replace(/^\//, '')));
+};
+
+const firstThatAnswers = async (env: Env, signal: AbortSignal): Promise<Endpoint> => {
+  let failure: unknown = new Error('there is no container engine');
+  for (const endpoint of await findEndpoints(env)) {
+    try {
+      (await askInTime(endpoint, '/_ping', {}, signal)).resume();
+      return endpoint;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+};
+
+/** One connection to the engine, until it breaks. */
+const watchOnce = async (env: Env, labels: string[], tell: (running: ReadonlySet<string>) => void, signal: AbortSignal): Promise<void> => {
+  const endpoint = await firstThatAnswers(env, signal);
+  const filters = JSON.stringify({ label: labels, type: ['container'], event: ['start', 'die', 'destroy'] });
+  // Before the list: what happens between the two is then told.
+  const events = await askInTime(endpoint, '/events', { filters }, signal);
+  try {
+    tell(await listRunning(endpoint, labels, signal));
+    for await (const _event of events) tell(await listRunning(endpoint, labels, signal));
+  } finally {
+    events.destroy();
+  }
+};
+
+/**
+ * Tells the names of the running containers that have all `labels` (`key=value`), at
+ * first and after each change, until the signal; undefined when the engine does not
+ * answer, which it is asked again and again.
+ */
+export const watchContainers = async (env: Env, labels: string[], tell: (running: ReadonlySet<string> | undefined) => void, signal: AbortSignal): Promise<void> => {
+  let retry = FIRST_RETRY_MS;
+  while (!signal.aborted) {
+    const told = (running: ReadonlySet<string>): void => {
+      retry = FIRST_RETRY_MS;
+      tell(running);
+    };
+    await watchOnce(env, labels, told, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    tell(undefined);
+    await sleep(retry, undefined, { signal }).catch(() => undefined);
+    retry = Math.min(retry * 2, LAST_RETRY_MS);
+  }
+};

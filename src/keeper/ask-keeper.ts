@@ -1,0 +1,65 @@
+import { connect, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import type { Paths } from '../config/paths.ts';
+import { isErrno, JackinError } from '../shared/errors.ts';
+import type { KeeperAnswer, KeeperRequest } from './keeper-socket.ts';
+import { socketOf } from './keeper-socket.ts';
+import type { KeeperStatus } from './keeper-status.ts';
+
+/** One conversation with the keeper. */
+export interface KeeperLine {
+  /** Throws what the keeper answers with as an error, and `failed` when it is gone. */
+  ask: (request: KeeperRequest) => Promise<unknown>;
+  /** Resolves when the conversation is over, whoever ended it. */
+  ended: Promise<void>;
+  close: () => void;
+}
+
+const open = (socketPath: string): Promise<Socket | undefined> =>
+  new Promise((resolve, reject) => {
+    const socket = connect(socketPath);
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', (error) => {
+      if (isErrno(error, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR')) resolve(undefined);
+      else reject(new JackinError('failed', `the keeper's socket ${socketPath} cannot be opened: ${error.message}`, { cause: error }));
+    });
+  });
+
+const gone = (): JackinError => new JackinError('failed', 'the keeper ended before it answered', { hint: 'run the command again; `jackin keeper status` shows whether it runs' });
+
+/** Speaks to the keeper of this jackin home; undefined when none runs. */
+export const connectKeeper = async (paths: Pick<Paths, 'keeperDir'>): Promise<KeeperLine | undefined> => {
+  const socket = await open(socketOf(paths));
+  if (socket === undefined) return undefined;
+  const waiting: { resolve: (answer: KeeperAnswer) => void; reject: (error: unknown) => void }[] = [];
+  // What breaks the conversation is told by its end.
+  socket.on('error', () => undefined);
+  const ended = new Promise<void>((resolve) => {
+    socket.once('close', () => {
+      for (const { reject } of waiting.splice(0)) reject(gone());
+      resolve();
+    });
+  });
+  createInterface({ input: socket }).on('line', (line) => waiting.shift()?.resolve(JSON.parse(line) as KeeperAnswer));
+  const ask = async (request: KeeperRequest): Promise<unknown> => {
+    const answer = await new Promise<KeeperAnswer>((resolve, reject) => {
+      if (socket.destroyed) return reject(gone());
+      waiting.push({ resolve, reject });
+      socket.write(`${JSON.stringify(request)}\n`);
+    });
+    if ('ok' in answer) return answer.ok;
+    const { code, message, hint } = answer.error;
+    throw new JackinError(code, message, hint === undefined ? {} : { hint });
+  };
+  return { ask, ended, close: () => socket.destroy() };
+};
+
+/** What the keeper says of itself; undefined when none runs. */
+export const keeperStatus = async (paths: Pick<Paths, 'keeperDir'>): Promise<KeeperStatus | undefined> => {
+  const line = await connectKeeper(paths);
+  try {
+    return (await line?.ask({ op: 'status' })) as KeeperStatus | undefined;
+  } finally {
+    line?.close();
+  }
+};

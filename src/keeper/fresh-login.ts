@@ -1,0 +1,99 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type OwnLogin, readOwnLogin } from '../auth/own-login.ts';
+import { locatePaths, type Paths } from '../config/paths.ts';
+import { JackinError } from '../shared/errors.ts';
+import { connectKeeper, type KeeperLine } from './ask-keeper.ts';
+
+/** What asking the keeper needs of the outside world. */
+export interface KeeperDeps {
+  env: Readonly<Record<string, string | undefined>>;
+  home: string;
+  uid: number;
+  startKeeper: (paths: Paths) => Promise<void>;
+  signal: AbortSignal;
+}
+
+const POLL_MS = 25;
+/** One that is about to end still holds the lock: the next one is started again. */
+const START_AGAIN_MS = 2000;
+const GIVE_UP_MS = 15_000;
+
+/** Speaks to the keeper, which is started when none runs. */
+export const openKeeper = async (paths: Paths, { startKeeper, signal }: Pick<KeeperDeps, 'startKeeper' | 'signal'>): Promise<KeeperLine> => {
+  const begun = performance.now();
+  let started = Number.NEGATIVE_INFINITY;
+  for (;;) {
+    const line = await connectKeeper(paths);
+    if (line !== undefined) return line;
+    if (signal.aborted) throw new JackinError('interrupted', 'waiting for the keeper: interrupted');
+    const now = performance.now();
+    if (now - begun > GIVE_UP_MS) {
+      throw new JackinError('failed', 'the keeper of the logins does not start', { hint: `look into ${paths.keeperDir}/log, or run \`jackin keeper run\` to see what it says` });
+    }
+    if (now - started > START_AGAIN_MS) {
+      await startKeeper(paths);
+      started = now;
+    }
+    await sleep(POLL_MS);
+  }
+};
+
+/**
+ * One of jackin's own logins, with a token that is good for a while: its keeper is
+ * asked to see to that. Throws `not-found`, `auth.dead`, or `failed` when it cannot be
+ * renewed now.
+ */
+export const freshLogin = async (account: string, deps: KeeperDeps): Promise<OwnLogin> => {
+  const paths = locatePaths(deps);
+  // What is not there needs no keeper to say so.
+  await readOwnLogin(paths.loginsDir, account, deps.uid);
+  const line = await openKeeper(paths, deps);
+  try {
+    await line.ask({ op: 'fresh', account });
+  } finally {
+    line.close();
+  }
+  return readOwnLogin(paths.loginsDir, account, deps.uid);
+};
+
+/** A place among the holders of a login, for an instance that is being started. */
+export interface Hold {
+  login: OwnLogin;
+  /** Its container runs: from now on it is kept for as long as that does, and a keeper that dies is replaced until `release`. */
+  started: () => Promise<void>;
+  release: () => void;
+}
+
+/** Takes a place among the holders of a login before its instance is made. Throws as {@link freshLogin}. */
+export const holdLogin = async (account: string, container: string, deps: KeeperDeps): Promise<Hold> => {
+  const paths = locatePaths(deps);
+  await readOwnLogin(paths.loginsDir, account, deps.uid);
+  let line = await openKeeper(paths, deps);
+  let released = false;
+  const revive = async (): Promise<void> => {
+    while (!released) {
+      await line.ended;
+      if (released) return;
+      line = await openKeeper(paths, deps);
+    }
+  };
+  try {
+    await line.ask({ op: 'hold', account, container });
+    const login = await readOwnLogin(paths.loginsDir, account, deps.uid);
+    return {
+      login,
+      started: async () => {
+        await line.ask({ op: 'started' }).catch(() => undefined);
+        // A session that goes on must not lose its login with the keeper. Without one it is no worse off than before.
+        void revive().catch(() => undefined);
+      },
+      release: () => {
+        released = true;
+        line.close();
+      },
+    };
+  } catch (error) {
+    line.close();
+    throw error;
+  }
+};

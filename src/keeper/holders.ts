@@ -1,0 +1,44 @@
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Paths } from '../config/paths.ts';
+import { isTable, textOf } from '../agents/judge.ts';
+import { ensurePrivateDir, unlessMissing, writeFileAtomic } from '../shared/atomic-files.ts';
+import { isErrno } from '../shared/errors.ts';
+
+/** Which instances hold a lease of which login: written in the state of each, beside its record. */
+
+const leaseFile = (instanceDir: string): string => path.join(instanceDir, '.jackin', 'lease.json');
+
+/** Says that an instance holds a lease of a login; undefined: of none. */
+export const writeLease = async (instanceDir: string, account: string | undefined): Promise<void> => {
+  const file = leaseFile(instanceDir);
+  if (account === undefined && (await unlessMissing(readFile(file))) === undefined) return;
+  await ensurePrivateDir(path.dirname(file));
+  await writeFileAtomic(file, `${JSON.stringify({ agent: 'kimi', login: account ?? null })}\n`);
+};
+
+/** The login that an instance holds a lease of; undefined when it holds none. */
+export const readLease = async (instanceDir: string): Promise<string | undefined> => {
+  try {
+    const value: unknown = JSON.parse(await readFile(leaseFile(instanceDir), 'utf8'));
+    return isTable(value) && value['agent'] === 'kimi' ? textOf(value, 'login') : undefined;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EISDIR') || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+};
+
+/** Every container with state here that holds a lease, and of which account; running or not. */
+export const listLeases = async ({ dataDir }: Pick<Paths, 'dataDir'>): Promise<Map<string, string>> => {
+  const names = (await unlessMissing(readdir(dataDir))) ?? [];
+  const leases = new Map<string, string>();
+  for (const container of names.filter((name) => name.startsWith('jk-')).sort()) {
+    const account = await readLease(path.join(dataDir, container));
+    if (account !== undefined) leases.set(container, account);
+  }
+  return leases;
+};
+
+/** The containers that hold a lease of a login, running or not. */
+export const holdersOf = async (paths: Pick<Paths, 'dataDir'>, account: string): Promise<string[]> =>
+  [...(await listLeases(paths))].filter(([, held]) => held === account).map(([container]) => container);

@@ -1,0 +1,167 @@
+import { type FSWatcher, watch } from 'node:fs';
+import path from 'node:path';
+import { CREDENTIALS_DIR } from '../agents/kimi-login.ts';
+import { createSend } from '../auth/kimi-http.ts';
+import { identityHeaders, readMachineFacts } from '../auth/kimi-identity.ts';
+import { ownLoginDir } from '../auth/own-login.ts';
+import type { Paths } from '../config/paths.ts';
+import { watchContainers } from '../docker/watch-containers.ts';
+import { ensureHomeId } from '../instances/home-id.ts';
+import { ensurePrivateDir } from '../shared/atomic-files.ts';
+import { takeFileLock } from '../shared/lock.ts';
+import { createKeeper, type Keeper } from './keeper.ts';
+import { socketOf } from './keeper-socket.ts';
+import { serveKeeper } from './serve-keeper.ts';
+
+export interface RunOptions {
+  paths: Paths;
+  env: Readonly<Record<string, string | undefined>>;
+  uid: number;
+  /** End when nobody holds a login any more. */
+  untilIdle: boolean;
+  /** In place of the engine, see `watchContainers`. */
+  watchRunning?: (tell: (running: ReadonlySet<string> | undefined) => void, signal: AbortSignal) => Promise<void>;
+  log: (line: string) => void;
+  signal: AbortSignal;
+}
+
+/** How long nobody holds anything before it ends: one launch often follows another. */
+const LINGER_MS = 3000;
+/** How long the engine may take to tell which instances run, before the first look. */
+const FIRST_LIST_MS = 3000;
+/** An engine that is away for longer has taken its containers along. */
+const ENGINE_AWAY_MS = 10 * 60_000;
+
+/** A pause that ends early when something happens. */
+const createPause = (): { poke: () => void; wait: (ms: number) => Promise<void> } => {
+  let wake: (() => void) | undefined;
+  let poked = false;
+  return {
+    poke: () => {
+      poked = true;
+      wake?.();
+    },
+    wait: async (ms) => {
+      if (!poked) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, ms);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      poked = false;
+    },
+  };
+};
+
+/** Which containers run, as far as the engine tells. */
+const followEngine = ({ env, paths, watchRunning }: RunOptions, poke: () => void, signal: AbortSignal) => {
+  let running: ReadonlySet<string> | undefined;
+  let awaySince: number | undefined = performance.now();
+  let first: () => void = () => undefined;
+  const known = new Promise<void>((resolve) => (first = resolve));
+  const tell = (now: ReadonlySet<string> | undefined): void => {
+    awaySince = now === undefined ? (awaySince ?? performance.now()) : undefined;
+    running = now;
+    first();
+    poke();
+  };
+  const followed = async (): Promise<void> => {
+    const homeId = await ensureHomeId(paths);
+    await (watchRunning ?? ((told, end) => watchContainers(env, [`jackin.home=${homeId}`, 'jackin.kind=role'], told, end)))(tell, signal);
+  };
+  void followed().catch(() => tell(undefined));
+  return {
+    known,
+    running: (): ReadonlySet<string> | undefined => (awaySince !== undefined && performance.now() - awaySince > ENGINE_AWAY_MS ? new Set() : running),
+  };
+};
+
+/** Hears of a login that somebody else has renewed or replaced: a kimi that shares the directory, a person who logs in again. */
+const followLogins = (loginsDir: string, poke: () => void) => {
+  const watched = new Map<string, FSWatcher>();
+  return (accounts: readonly string[]): void => {
+    for (const [account, watcher] of watched) {
+      if (accounts.includes(account)) continue;
+      watcher.close();
+      watched.delete(account);
+    }
+    for (const account of accounts) {
+      if (watched.has(account)) continue;
+      try {
+        const watcher = watch(path.join(ownLoginDir(loginsDir, account), CREDENTIALS_DIR), poke);
+        // Without it the next look notices. The directory may have been replaced: then it is watched anew.
+        watcher.on('error', () => watched.delete(account));
+        watched.set(account, watcher);
+      } catch {
+        // The login is gone; the next look says so.
+      }
+    }
+  };
+};
+
+const shortWaits = async (keeper: Keeper, { untilIdle }: RunOptions, connections: () => number, idle: { since: number | undefined }): Promise<'end' | number | undefined> => {
+  if (!untilIdle || connections() > 0 || (await keeper.held()).length > 0) {
+    idle.since = undefined;
+    return undefined;
+  }
+  idle.since ??= performance.now();
+  const left = LINGER_MS - (performance.now() - idle.since);
+  return left <= 0 ? 'end' : left;
+};
+
+/**
+ * Is the keeper of a jackin home until it is stopped, or has nothing left to keep.
+ * `already` when another process is.
+ */
+export const runKeeper = async (options: RunOptions): Promise<'done' | 'already'> => {
+  const { paths, uid, env, log, signal } = options;
+  await ensurePrivateDir(paths.keeperDir);
+  const giveBack = await takeFileLock(path.join(paths.keeperDir, 'keeper.lock'));
+  if (giveBack === undefined) return 'already';
+  const stop = new AbortController();
+  const ended = AbortSignal.any([signal, stop.signal]);
+  const pause = createPause();
+  ended.addEventListener('abort', pause.poke);
+  try {
+    const machine = await readMachineFacts();
+    const engine = followEngine(options, pause.poke, ended);
+    const keeper = createKeeper({
+      paths,
+      uid,
+      now: () => Date.now(),
+      elapsed: () => performance.now(),
+      random: () => Math.random(),
+      send: createSend(env),
+      identity: (deviceId) => identityHeaders({ ...machine, deviceId }),
+      running: engine.running,
+      pid: process.pid,
+      log,
+      signal: ended,
+    });
+    const server = await serveKeeper(socketOf(paths), { keeper, poke: pause.poke, stop: () => stop.abort() });
+    const followHeld = followLogins(paths.loginsDir, pause.poke);
+    log(`keeper ${process.pid} runs`);
+    try {
+      await Promise.race([engine.known, pause.wait(FIRST_LIST_MS)]);
+      const idle: { since: number | undefined } = { since: undefined };
+      while (!ended.aborted) {
+        const wait = await keeper.step();
+        followHeld(await keeper.held());
+        const idling = await shortWaits(keeper, options, server.connections, idle);
+        if (idling === 'end') break;
+        await pause.wait(Math.min(wait, idling ?? wait));
+      }
+    } finally {
+      followHeld([]);
+      await server.close();
+      stop.abort();
+    }
+    log(`keeper ${process.pid} ends`);
+    return 'done';
+  } finally {
+    await giveBack();
+  }
+};

@@ -1,0 +1,104 @@
+import { rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
+import path from 'node:path';
+import { ensurePrivateDir } from '../shared/atomic-files.ts';
+import { JackinError, messageOf } from '../shared/errors.ts';
+import type { Keeper } from './keeper.ts';
+import { type KeeperAnswer, type KeeperRequest, MAX_LINE_BYTES } from './keeper-socket.ts';
+
+export interface KeeperServer {
+  /** Conversations that are open. */
+  connections: () => number;
+  /** Ends every conversation and takes the socket away. */
+  close: () => Promise<void>;
+}
+
+interface ServeOptions {
+  keeper: Keeper;
+  /** Something may have to be done now. */
+  poke: () => void;
+  stop: () => void;
+}
+
+const failure = (error: unknown): KeeperAnswer => {
+  const known = error instanceof JackinError ? error : new JackinError('failed', messageOf(error));
+  return { error: { code: known.code, message: known.message, ...(known.hint !== undefined && { hint: known.hint }) } };
+};
+
+/** Answers the requests of one conversation, in their order. */
+const converse = (socket: Socket, { keeper, poke, stop }: ServeOptions): void => {
+  let release: (() => void) | undefined;
+  const letGo = (): void => {
+    release?.();
+    release = undefined;
+    poke();
+  };
+  const handle = async (request: KeeperRequest): Promise<unknown> => {
+    switch (request.op) {
+      case 'status':
+        return keeper.status();
+      case 'fresh':
+        return void (await keeper.ensureFresh(request.account));
+      case 'hold':
+        release?.();
+        release = keeper.expect(request.account, request.container);
+        return void (await keeper.ensureFresh(request.account));
+      case 'started':
+        return letGo();
+      case 'stop': {
+        const held = await keeper.held();
+        if (held.length > 0 && !request.force) {
+          throw new JackinError('conflict', `the keeper keeps ${held.map((account) => `kimi:${account}`).join(', ')}, which running instances hold`, {
+            hint: 'without it they work until their access ends; `jackin keeper stop --force` stops it all the same',
+          });
+        }
+        return stop();
+      }
+      default:
+        throw new JackinError('usage', `the keeper does not know what ${JSON.stringify((request as { op?: unknown }).op)} means`);
+    }
+  };
+  const answer = async (line: string): Promise<KeeperAnswer> => {
+    try {
+      return { ok: (await handle(JSON.parse(line) as KeeperRequest)) ?? null };
+    } catch (error) {
+      return failure(error);
+    }
+  };
+  let rest = '';
+  let queue = Promise.resolve();
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > MAX_LINE_BYTES) socket.destroy();
+    for (const line of lines) queue = queue.then(async () => void socket.write(`${JSON.stringify(await answer(line))}\n`));
+  });
+  socket.on('error', () => undefined);
+  socket.on('close', letGo);
+};
+
+/** Listens on a socket that only its owner may open: the directory is 0700. */
+export const serveKeeper = async (socketPath: string, options: ServeOptions): Promise<KeeperServer> => {
+  await ensurePrivateDir(path.dirname(socketPath));
+  // Whoever holds the keeper's lock is the only one: what is there is a dead one's.
+  await rm(socketPath, { force: true });
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    converse(socket, options);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new JackinError('failed', `the keeper cannot listen on ${socketPath}: ${error.message}`, { cause: error })));
+    server.listen(socketPath, resolve);
+  });
+  return {
+    connections: () => sockets.size,
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+};
