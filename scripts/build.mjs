@@ -1,5 +1,5 @@
 // Bundles src/ into dist/: the CLI with lazily loaded chunks, and the capsule
-// with its prebuilt PTY modules beside it. `docs/adr/0004-bundling.md` says why.
+// with its prebuilt PTY modules beside it, and the keeper. `docs/adr/0004-bundling.md` says why.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -42,6 +42,8 @@ await Promise.all([
     target: 'node20.19',
     plugins: [unusedTransports],
   }),
+  // By itself, not in the shared chunks: it is loaded for good, and each of those brings more than it needs.
+  build({ ...common, entryPoints: { keeper: path.join(root, 'src/main-keeper.ts') }, outdir: dist, target: 'node20.19' }),
   bundleCapsule(path.join(dist, 'capsule'), common),
 ]);
 

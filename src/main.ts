@@ -69,7 +69,7 @@ const deps: Deps = {
   }),
   startKeeper: async (paths) => {
     const { startKeeper } = await import('./keeper/start-keeper.ts');
-    await startKeeper(paths, { program: [process.execPath, path.join(import.meta.dirname, 'main.js')], env: process.env });
+    await startKeeper(paths, { program: [process.execPath, path.join(import.meta.dirname, 'keeper.js')], env: process.env });
   },
   connectEngine: async (env) => {
     const { connectEngine } = await import('./docker/docker-engine.ts');

@@ -32,14 +32,13 @@ const statusCommand = ({ deps }: Context) =>
 const runCommand = ({ deps }: Context) =>
   new Command('run')
     .summary('be the keeper, here and until Ctrl-C; launches start one by themselves')
-    .option('--until-idle', 'end when no instance holds a login any more')
     .addOption(asksNothing())
-    .action(async ({ untilIdle = false }) => {
+    .action(async () => {
       const { runKeeper } = await import('../keeper/run-keeper.ts');
       const log = (line: string): void => say(deps, `${deps.now().toISOString()} ${line}`);
       const paths = locatePaths(deps);
       const { env, uid, signal } = deps;
-      if ((await runKeeper({ paths, env, uid, untilIdle, log, signal })) === 'already') log('another keeper runs already');
+      if ((await runKeeper({ paths, env, uid, untilIdle: false, log, signal })) === 'already') log('another keeper runs already');
     });
 
 const stopCommand = ({ deps }: Context) =>

@@ -11,7 +11,7 @@ const NEEDED = /^(PATH|HOME|USER|TMPDIR|XDG_RUNTIME_DIR|JACKIN_(CONFIG|HOME)_DIR
 const MAX_LOG_BYTES = 256 * 1024;
 
 interface StartOptions {
-  /** The program and its first arguments. */
+  /** The program and its arguments. */
   program: readonly [string, ...string[]];
   env: Readonly<Record<string, string | undefined>>;
 }
@@ -27,7 +27,7 @@ export const startKeeper = async (paths: Pick<Paths, 'keeperDir'>, { program: [f
   await ensurePrivateDir(paths.keeperDir);
   const log = await openLog(path.join(paths.keeperDir, 'log'));
   try {
-    const child = spawn(file, [...args, 'keeper', 'run', '--until-idle'], {
+    const child = spawn(file, args, {
       cwd: '/',
       detached: true,
       env: Object.fromEntries(Object.entries(env).filter(([name]) => NEEDED.test(name))),

@@ -74,6 +74,10 @@ const keepGrant = async (paths: Paths, account: string, login: Omit<NewLogin, 'c
   await (old === undefined ? replace() : withKimiLock(dir, old.slot, replace, signal));
 };
 
+const tellKeeper = async (paths: Paths, account: string, deps: Deps): Promise<void> => {
+  if ((await keeperStatus(paths)) !== undefined) await freshLogin(account, deps);
+};
+
 /** Logs in with a code that `onCode` shows to a person. Until there is a new grant, nothing is written. */
 export const logInKimi = async ({ account, region }: LoginRequest, onCode: (code: DeviceCode) => void, deps: Deps): Promise<LoggedIn> => {
   const paths = locatePaths(deps);
@@ -98,7 +102,7 @@ export const logInKimi = async ({ account, region }: LoginRequest, onCode: (code
   } catch (error) {
     missing = messageOf(error);
   }
-  // Containers that hold the login then get the new token now; without this, at the keeper's next turn.
-  if ((await keeperStatus(paths)) !== undefined) await freshLogin(account, deps);
+  // Containers that hold the login get the new token now; should it fail, at the keeper's next turn.
+  await tellKeeper(paths, account, deps).catch(() => undefined);
   return { login: await describeOwnLogin(account, deps), models_missing: missing };
 };

@@ -17,10 +17,10 @@ const credential = async (dir: string): Promise<string> => {
   return readFile(path.join(dir, 'credentials', names[0]!), 'utf8');
 };
 
-const configIn = async (dir: string): Promise<Record<string, any>> => {
+const configIn = async (dir: string): Promise<Record<string, Record<string, unknown>>> => {
   const parsed = parseKimiConfig(await readFile(path.join(dir, 'config.toml'), 'utf8'));
   if ('broken' in parsed) throw new Error(parsed.broken);
-  return parsed.config;
+  return parsed.config as Record<string, Record<string, unknown>>;
 };
 
 test('a login is a directory as Kimi Code itself would have it, private and whole', async () => {

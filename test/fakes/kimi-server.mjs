@@ -14,6 +14,7 @@ import process from 'node:process';
 import { pathToFileURL } from 'node:url';
 import { makeAccounts, newToken, Refusal } from './kimi-accounts.mjs';
 import { chat } from './kimi-chat.mjs';
+import { spoil, withoutActing } from './kimi-faults.mjs';
 import { fingerprint, runFakeServer } from './run-server.mjs';
 
 export const CLIENT_ID = '17e5f671-d194-4dfb-9706-5516cb48c098';
@@ -37,12 +38,8 @@ const MODELS = [
 export { fingerprint, newToken };
 
 /**
- * What goes wrong with one request for a token: a late answer; another status, before
- * anything was done; the connection breaks, before or after the server acted on the
- * request; the answer breaks off; the answer is no JSON of a token.
- * @typedef {{ do: 'delay', seconds: number }
- *   | { do: 'status', status: number, retryAfter?: number }
- *   | { do: 'reset' } | { do: 'reset after' } | { do: 'cut' } | { do: 'junk' }} Fault
+ * @typedef {import('./kimi-faults.mjs').Answer} Answer
+ * @typedef {import('./kimi-faults.mjs').Fault} Fault
  *
  * @typedef {import('./kimi-accounts.mjs').AccountRules & {
  *   apiKeys?: string[],
@@ -64,14 +61,6 @@ export { fingerprint, newToken };
  * @property {{ token: string, refresh: string }} [issued] fingerprints of what was given out
  * @property {Fault} [fault] what was made to go wrong
  * @property {string} [wrong] why it was refused
- *
- * @typedef {object} Answer
- * @property {number} status
- * @property {Record<string, string>} headers
- * @property {string} body
- * @property {'before' | 'after' | 'midway'} [broken] no answer comes: the connection ends before or after the server
- *   acted, or in the middle of the body
- * @property {number} [delay] seconds that it takes
  */
 
 /** Every identity header that the real server may look at must be there. */
@@ -253,23 +242,6 @@ const readBody = async (/** @type {import('node:http').IncomingMessage} */ reque
   return Buffer.concat(chunks).toString('utf8');
 };
 
-/** What a fault makes of an answer; the server has acted by then, but for the faults that keep it from it. */
-const spoil = (/** @type {Answer} */ answer, /** @type {Fault} */ fault) => {
-  if (fault.do === 'delay') return { ...answer, delay: fault.seconds };
-  if (fault.do === 'reset after') return { ...answer, broken: /** @type {const} */ ('after') };
-  if (fault.do === 'cut') return { ...answer, broken: /** @type {const} */ ('midway') };
-  if (fault.do === 'junk') return { ...answer, headers: { ...answer.headers, 'content-type': 'text/html' }, body: '<html>junk</html>' };
-  return answer;
-};
-
-/** @returns {Answer | undefined} the answer of a server that does not act at all */
-const withoutActing = (/** @type {Fault | undefined} */ fault) => {
-  if (fault?.do === 'reset') return { status: 0, headers: {}, body: '', broken: 'before' };
-  if (fault?.do !== 'status') return undefined;
-  const headers = { 'content-type': 'application/json', ...(fault.retryAfter !== undefined && { 'retry-after': String(fault.retryAfter) }) };
-  return { status: fault.status, headers, body: JSON.stringify({ error: 'unavailable', error_description: 'fake kimi: try again later' }) };
-};
-
 /**
  * The server without a network: what it answers, and what it can be asked about itself.
  * @param {ServerOptions} options
@@ -280,6 +252,7 @@ export const makeKimi = (options) => {
   const routes = makeRoutes(accounts, now, options);
   const faults = [...(options.faults ?? [])];
 
+  /** @returns {Answer} */
   const serve = (/** @type {Call} */ call, /** @type {RequestEntry} */ entry) => {
     const date = new Date((now() + (options.clockOffset ?? 0)) * 1000).toUTCString();
     try {
