@@ -137,7 +137,7 @@ export const parseUsage = (text: string, now: Date): KimiUsage | undefined => {
   } catch {
     return undefined;
   }
-  if (!isTable(body) || !['usages', 'usage', 'limits', 'boosterWallet'].some((key) => isTable((body as Table)[key]) || Array.isArray((body as Table)[key]))) return undefined;
+  if (!isTable(body) || !(isTable(body['usages']) || isTable(body['usage']) || Array.isArray(body['limits']) || isTable(body['boosterWallet']))) return undefined;
   // Where both forms are there, Kimi Code reads the newer one alone.
   const windows = isTable(body['usages']) ? windowsByName(body['usages'], now) : windowsByCount(body, now);
   return { windows, extra: extraOf(tableOf(body, 'boosterWallet')) };

@@ -1,11 +1,10 @@
 import { randomUUID, randomBytes } from 'node:crypto';
-import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { type KimiConfig, printKimiConfig, slotForHosts } from '../agents/kimi-config.ts';
 import type { KimiHosts } from '../agents/kimi-hosts.ts';
 import { CONFIG_FILE, CREDENTIALS_DIR, DEVICE_FILE, slotFile } from '../agents/kimi-login.ts';
 import { type KimiToken, printToken } from '../agents/kimi-token.ts';
-import { createPrivateDir, createPrivateFile, ensurePrivateDir, isTemporaryName, syncDirectory, writeFileAtomic } from '../shared/atomic-files.ts';
+import { createPrivateDir, createPrivateFile, ensurePrivateDir, type FsLayer, isTemporaryName, nodeFs, syncDirectory, writeFileAtomic } from '../shared/atomic-files.ts';
 import { withFileLock } from '../shared/lock.ts';
 import { ownLoginDir } from './own-login.ts';
 
@@ -24,8 +23,8 @@ const temporaryDir = (loginsDir: string, account: string): string => path.join(k
 
 /** What a command that was killed has left: nobody reads it, and it may hold a token. */
 const sweep = async (dir: string): Promise<void> => {
-  for (const name of await readdir(dir)) {
-    if (isTemporaryName(name)) await rm(path.join(dir, name), { recursive: true, force: true });
+  for (const name of await nodeFs.readdir(dir)) {
+    if (isTemporaryName(name)) await nodeFs.rm(path.join(dir, name), { recursive: true, force: true });
   }
 };
 
@@ -41,31 +40,32 @@ export const withLoginsLock = async <T>(loginsDir: string, work: () => Promise<T
 };
 
 /** Makes the directory of a login that is not there yet. It appears whole or not at all. Needs the logins' lock. */
-export const createOwnLogin = async (loginsDir: string, account: string, login: NewLogin): Promise<void> => {
+export const createOwnLogin = async (loginsDir: string, account: string, login: NewLogin, fs: FsLayer = nodeFs): Promise<void> => {
   const temporary = temporaryDir(loginsDir, account);
+  const at = (name: string): string => path.join(temporary, name);
   try {
-    await createPrivateDir(temporary);
-    await createPrivateDir(path.join(temporary, CREDENTIALS_DIR));
-    await createPrivateDir(path.join(temporary, 'oauth'));
-    await createPrivateFile(path.join(temporary, slotFile(slotForHosts(login.baseUrl, login.oauthHost))), printToken(login.token));
-    await createPrivateFile(path.join(temporary, DEVICE_FILE), login.deviceId);
-    await createPrivateFile(path.join(temporary, CONFIG_FILE), printKimiConfig(login.config));
-    await syncDirectory(path.join(temporary, CREDENTIALS_DIR));
-    await syncDirectory(temporary);
-    await rename(temporary, ownLoginDir(loginsDir, account));
+    await createPrivateDir(temporary, { fs });
+    await createPrivateDir(at(CREDENTIALS_DIR), { fs });
+    await createPrivateDir(at('oauth'), { fs });
+    await createPrivateFile(at(slotFile(slotForHosts(login.baseUrl, login.oauthHost))), printToken(login.token), { fs });
+    await createPrivateFile(at(DEVICE_FILE), login.deviceId, { fs });
+    await createPrivateFile(at(CONFIG_FILE), printKimiConfig(login.config), { fs });
+    await syncDirectory(at(CREDENTIALS_DIR), fs);
+    await syncDirectory(temporary, fs);
+    await fs.rename(temporary, ownLoginDir(loginsDir, account));
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
+    await fs.rm(temporary, { recursive: true, force: true }).catch(() => undefined);
     throw error;
   }
-  await syncDirectory(kimiDir(loginsDir));
+  await syncDirectory(kimiDir(loginsDir), fs);
 };
 
 export const writeOwnConfig = (dir: string, config: KimiConfig): Promise<void> => writeFileAtomic(path.join(dir, CONFIG_FILE), printKimiConfig(config));
 
 /** A grant for hosts that the configuration no longer names is a secret that nobody needs. */
-const removeOtherSlots = async (credentials: string, kept: string): Promise<void> => {
-  for (const entry of await readdir(credentials, { withFileTypes: true })) {
-    if (!entry.isDirectory() && entry.name.endsWith('.json') && entry.name !== kept) await rm(path.join(credentials, entry.name));
+const removeOtherSlots = async (credentials: string, kept: string, fs: FsLayer): Promise<void> => {
+  for (const name of await fs.readdir(credentials)) {
+    if (name.endsWith('.json') && name !== kept) await fs.rm(path.join(credentials, name), { force: true });
   }
 };
 
@@ -73,18 +73,19 @@ const removeOtherSlots = async (credentials: string, kept: string): Promise<void
  * Puts a new grant in the place of the old one: the directory, its device and what
  * a person set in the configuration stay. Needs the logins' lock and Kimi's own.
  */
-export const replaceGrant = async (dir: string, login: NewLogin): Promise<void> => {
-  await ensurePrivateDir(path.join(dir, CREDENTIALS_DIR));
-  await writeFileAtomic(path.join(dir, DEVICE_FILE), login.deviceId);
-  await writeFileAtomic(path.join(dir, slotFile(slotForHosts(login.baseUrl, login.oauthHost))), printToken(login.token));
+export const replaceGrant = async (dir: string, login: NewLogin, fs: FsLayer = nodeFs): Promise<void> => {
+  const credential = path.join(dir, slotFile(slotForHosts(login.baseUrl, login.oauthHost)));
+  await ensurePrivateDir(path.dirname(credential), { fs });
+  await writeFileAtomic(path.join(dir, DEVICE_FILE), login.deviceId, { fs });
+  await writeFileAtomic(credential, printToken(login.token), { fs });
   // The configuration names the hosts, and they name the credential file: other hosts count from here on, all at once.
-  await writeOwnConfig(dir, login.config);
-  await removeOtherSlots(path.join(dir, CREDENTIALS_DIR), path.basename(slotFile(slotForHosts(login.baseUrl, login.oauthHost))));
+  await writeFileAtomic(path.join(dir, CONFIG_FILE), printKimiConfig(login.config), { fs });
+  await removeOtherSlots(path.dirname(credential), path.basename(credential), fs);
 };
 
 /** Removes a login as a whole: from the first step on nobody finds it. Needs the logins' lock. */
 export const removeOwnLogin = async (loginsDir: string, account: string): Promise<void> => {
   const temporary = temporaryDir(loginsDir, account);
-  await rename(ownLoginDir(loginsDir, account), temporary);
-  await rm(temporary, { recursive: true, force: true });
+  await nodeFs.rename(ownLoginDir(loginsDir, account), temporary);
+  await nodeFs.rm(temporary, { recursive: true, force: true });
 };

@@ -18,6 +18,7 @@ import { type Format, reportError } from './output.ts';
 import { prewarmCommand } from './prewarm.ts';
 import { roleCommand } from './role.ts';
 import { statusCommand } from './status.ts';
+import { usageCommand } from './usage.ts';
 import { verifyCommand } from './verify.ts';
 import { workspaceCommand } from './workspace.ts';
 
@@ -57,6 +58,7 @@ The agent's own code is passed through for --prompt and attached sessions.`,
     loginCommand(context),
     loginsCommand(context),
     modelsCommand(context),
+    usageCommand(context),
     authCommand(context),
     keeperCommand(context),
     verifyCommand(context),

@@ -103,7 +103,7 @@ export const usageCommand = ({ deps }: Context) =>
       const { gatherUsage } = await import('../launch/usage.ts');
       const report = await gatherUsage(login, input ? chooser(deps) : undefined, deps);
       const sheet = { now: deps.now(), width: deps.stdout.columns ?? USUAL_WIDTH, utf8: isUtf8(deps.env), paint: painter(deps) };
-      const text = (): string => usageText(report, sheet);
-      if (format === 'json') printResult(deps, format, report, text);
-      else deps.stdout.write(`${text()}\n`);
+      // Its colours are its own: nothing else in it comes unchecked from a server or a file.
+      if (format === 'json') printResult(deps, format, report, () => '');
+      else deps.stdout.write(`${usageText(report, sheet)}\n`);
     });

@@ -2,16 +2,15 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Paths } from '../config/paths.ts';
 import { isErrno, JackinError } from '../shared/errors.ts';
-import type { KeeperAnswer, KeeperRequest } from './keeper-socket.ts';
-import { socketOf } from './keeper-socket.ts';
+import { type FAREWELL, type KeeperAnswer, type KeeperRequest, socketOf } from './keeper-socket.ts';
 import type { KeeperStatus } from './keeper-status.ts';
 
 /** One conversation with the keeper. */
 export interface KeeperLine {
   /** Throws what the keeper answers with as an error, and `failed` when it is gone. */
   ask: (request: KeeperRequest) => Promise<unknown>;
-  /** Resolves when the conversation is over, whoever ended it. */
-  ended: Promise<void>;
+  /** Resolves when the conversation is over, whoever ended it: true when the keeper was told to end. */
+  ended: Promise<boolean>;
   close: () => void;
 }
 
@@ -34,13 +33,18 @@ export const connectKeeper = async (paths: Pick<Paths, 'keeperDir'>): Promise<Ke
   const waiting: { resolve: (answer: KeeperAnswer) => void; reject: (error: unknown) => void }[] = [];
   // What breaks the conversation is told by its end.
   socket.on('error', () => undefined);
-  const ended = new Promise<void>((resolve) => {
+  let dismissed = false;
+  const ended = new Promise<boolean>((resolve) => {
     socket.once('close', () => {
       for (const { reject } of waiting.splice(0)) reject(gone());
-      resolve();
+      resolve(dismissed);
     });
   });
-  createInterface({ input: socket }).on('line', (line) => waiting.shift()?.resolve(JSON.parse(line) as KeeperAnswer));
+  createInterface({ input: socket }).on('line', (line) => {
+    const said = JSON.parse(line) as KeeperAnswer | typeof FAREWELL;
+    if ('bye' in said) dismissed = true;
+    else waiting.shift()?.resolve(said);
+  });
   const ask = async (request: KeeperRequest): Promise<unknown> => {
     const answer = await new Promise<KeeperAnswer>((resolve, reject) => {
       if (socket.destroyed) return reject(gone());

@@ -69,11 +69,11 @@ export const holdLogin = async (account: string, container: string, deps: Keeper
   const paths = locatePaths(deps);
   await readOwnLogin(paths.loginsDir, account, deps.uid);
   let line = await openKeeper(paths, deps);
-  let released = false;
+  const hold = { released: false };
   const revive = async (): Promise<void> => {
-    while (!released) {
-      await line.ended;
-      if (released) return;
+    while (!hold.released) {
+      const dismissed = await line.ended;
+      if (hold.released || dismissed) return;
       line = await openKeeper(paths, deps);
     }
   };
@@ -88,7 +88,7 @@ export const holdLogin = async (account: string, container: string, deps: Keeper
         void revive().catch(() => undefined);
       },
       release: () => {
-        released = true;
+        hold.released = true;
         line.close();
       },
     };

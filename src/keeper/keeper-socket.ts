@@ -21,6 +21,9 @@ export type KeeperRequest =
 
 export type KeeperAnswer = { ok: unknown } | { error: { code: ErrorCode; message: string; hint?: string } };
 
+/** Said unasked when the keeper was told to end: nobody is to start another one for it. */
+export const FAREWELL = { bye: true } as const;
+
 export const MAX_LINE_BYTES = 64 * 1024;
 
 /** A longer path is cut off by the system without a word. */

@@ -45,6 +45,7 @@ interface Kept {
   failures: number;
   /** Not before this, on the clock that only grows. */
   notBefore: number;
+  /** What is wrong with the login itself; null when nothing is. */
   why: string | null;
   ended: boolean;
   renewing?: Promise<Renewal> | undefined;
@@ -93,14 +94,24 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     return left;
   };
 
+  const complain = (state: Kept, why: string): void => {
+    if (state.why !== why) log(why);
+    state.why = why;
+  };
+
+  /** Whoever made it so: a renewal, a kimi that shares the directory, or a person who has logged in again. */
+  const isWell = (account: string, state: Kept): void => {
+    if (state.why !== null) log(`The login kimi:${account} works again.`);
+    Object.assign(state, { failures: 0, notBefore: 0, why: null, ended: false });
+  };
+
   const note = (account: string, state: Kept, renewal: Renewal): void => {
     if (renewal.kind === 'good') {
-      if (state.why !== null) log(`kimi:${account}: works again`);
-      Object.assign(state, { failures: 0, notBefore: 0, why: null, ended: false, luck: random() });
+      isWell(account, state);
+      state.luck = random();
       return;
     }
-    if (state.why !== renewal.why) log(renewal.why);
-    state.why = renewal.why;
+    complain(state, renewal.why);
     state.ended = renewal.kind === 'ended';
     state.failures += 1;
     const wait = renewal.kind === 'failed' ? Math.max(renewal.afterMs ?? 0, backOff(state.failures, random())) : TICK_MS;
@@ -159,8 +170,9 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     const state = of(account);
     for (const container of state.handed.keys()) if (!containers.has(container)) state.handed.delete(container);
     let login = await readOwnLogin(paths.loginsDir, account, uid);
-    const waiting = state.notBefore - options.elapsed();
-    if (dueIn(login, state) <= 0 && waiting <= 0) {
+    if (dueIn(login, state) > 0) {
+      isWell(account, state);
+    } else if (state.notBefore <= options.elapsed()) {
       const renewal = await renewOnce(account);
       if (renewal.kind === 'good') login = renewal.login;
     }
@@ -176,9 +188,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     const waits = await Promise.all(
       [...held].map(([account, { ready }]) =>
         keepOne(account, ready).catch((error: unknown) => {
-          const state = of(account);
-          if (state.why !== messageOf(error)) log(messageOf(error));
-          state.why = messageOf(error);
+          complain(of(account), messageOf(error));
           return TICK_MS;
         }),
       ),

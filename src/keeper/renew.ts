@@ -70,7 +70,8 @@ const reserve = async (login: OwnLogin, fs: FsLayer): Promise<Reserved> => {
   };
   try {
     await handle.chmod(0o600);
-    await handle.write(Buffer.alloc(RESERVED_BYTES), 0, RESERVED_BYTES, 0);
+    // Blanks mean nothing after a JSON text: what a crash leaves of a pair can still be read.
+    await handle.write(Buffer.alloc(RESERVED_BYTES, ' '), 0, RESERVED_BYTES, 0);
     await handle.sync();
   } catch (error) {
     await drop();
@@ -121,6 +122,8 @@ export const createRenew = (world: RenewWorld): Renew => {
   const { loginsDir, uid, fs = nodeFs } = world;
   /** Pairs that the disk would not take, by account: the only copies there are. */
   const unsaved = new Map<string, { replaces: string; token: KimiToken }>();
+  /** Why, by digest: what the server refused is not sent again, even when that could not be written down. */
+  const refused = new Map<string, string>();
   const read = (account: string): Promise<OwnLogin> => readOwnLogin(loginsDir, account, uid);
   const iso = (): string => new Date(world.now()).toISOString();
 
@@ -156,7 +159,8 @@ export const createRenew = (world: RenewWorld): Renew => {
     const again = await read(account);
     if (again.token !== undefined && again.token.refreshToken !== '' && digestOf(again.token) !== token) return { kind: 'good', login: again };
     const reason = note.sent?.token === token ? `${LOST} (${outcome.why})` : `the server does not take its refresh token: ${outcome.why}`;
-    await writeLoginNote(world, account, { ...note, sent: null, ended: { token, why: reason, at: iso() } }, fs);
+    refused.set(token, reason);
+    await writeLoginNote(world, account, { ...note, sent: null, ended: { token, why: reason, at: iso() } }, fs).catch(() => undefined);
     return { kind: 'ended', why: why(reason, account), login };
   };
 
@@ -173,8 +177,8 @@ export const createRenew = (world: RenewWorld): Renew => {
     if (!isDue(login)) return { kind: 'good', login };
     if (token.refreshToken === '') return { kind: 'ended', why: why(NO_REFRESH, account), login };
     const digest = digestOf(token);
-    const end = endOf(note, token);
-    if (end !== undefined) return { kind: 'ended', why: why(end.why, account), login };
+    const end = endOf(note, token)?.why ?? refused.get(digest);
+    if (end !== undefined) return { kind: 'ended', why: why(end, account), login };
     const reserved = await reserve(login, fs);
     try {
       await writeLoginNote(world, account, { ...note, ended: null, sent: { token: digest, at: iso() } }, fs);

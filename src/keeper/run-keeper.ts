@@ -32,26 +32,36 @@ const FIRST_LIST_MS = 3000;
 /** An engine that is away for longer has taken its containers along. */
 const ENGINE_AWAY_MS = 10 * 60_000;
 
-/** A pause that ends early when something happens. */
+/** How often is looked whether the machine has slept, or a clock was set. */
+const GLANCE_MS = 1000;
+/** What the clocks may drift apart between two glances by themselves. */
+const DRIFT_MS = 500;
+
+/** A pause that ends early when something happens; a machine that wakes up is something, since timers stand still in its sleep. */
 const createPause = (): { poke: () => void; wait: (ms: number) => Promise<void> } => {
-  let wake: (() => void) | undefined;
-  let poked = false;
+  let wake: () => void = () => undefined;
+  const state = { poked: false };
+  const gap = (): number => Date.now() - performance.now();
   return {
     poke: () => {
-      poked = true;
-      wake?.();
+      state.poked = true;
+      wake();
     },
     wait: async (ms) => {
-      if (!poked) {
+      const end = performance.now() + ms;
+      const before = gap();
+      while (!state.poked && Math.abs(gap() - before) < DRIFT_MS) {
+        const left = end - performance.now();
+        if (left <= 0) break;
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms);
+          const timer = setTimeout(resolve, Math.min(left, GLANCE_MS));
           wake = () => {
             clearTimeout(timer);
             resolve();
           };
         });
       }
-      poked = false;
+      state.poked = false;
     },
   };
 };
@@ -142,6 +152,7 @@ export const runKeeper = async (options: RunOptions): Promise<'done' | 'already'
       signal: ended,
     });
     const server = await serveKeeper(socketOf(paths), { keeper, poke: pause.poke, stop: () => stop.abort() });
+    stop.signal.addEventListener('abort', server.dismiss);
     const followHeld = followLogins(paths.loginsDir, pause.poke);
     log(`keeper ${process.pid} runs`);
     try {

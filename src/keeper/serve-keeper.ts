@@ -4,11 +4,13 @@ import path from 'node:path';
 import { ensurePrivateDir } from '../shared/atomic-files.ts';
 import { JackinError, messageOf } from '../shared/errors.ts';
 import type { Keeper } from './keeper.ts';
-import { type KeeperAnswer, type KeeperRequest, MAX_LINE_BYTES } from './keeper-socket.ts';
+import { FAREWELL, type KeeperAnswer, type KeeperRequest, MAX_LINE_BYTES } from './keeper-socket.ts';
 
 export interface KeeperServer {
   /** Conversations that are open. */
   connections: () => number;
+  /** Tells every conversation that the keeper ends because somebody wants it to. */
+  dismiss: () => void;
   /** Ends every conversation and takes the socket away. */
   close: () => Promise<void>;
 }
@@ -38,11 +40,11 @@ const converse = (socket: Socket, { keeper, poke, stop }: ServeOptions): void =>
       case 'status':
         return keeper.status();
       case 'fresh':
-        return void (await keeper.ensureFresh(request.account));
+        return keeper.ensureFresh(request.account);
       case 'hold':
         release?.();
         release = keeper.expect(request.account, request.container);
-        return void (await keeper.ensureFresh(request.account));
+        return keeper.ensureFresh(request.account);
       case 'started':
         return letGo();
       case 'stop': {
@@ -95,6 +97,9 @@ export const serveKeeper = async (socketPath: string, options: ServeOptions): Pr
   });
   return {
     connections: () => sockets.size,
+    dismiss: () => {
+      for (const socket of sockets) socket.write(`${JSON.stringify(FAREWELL)}\n`);
+    },
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();

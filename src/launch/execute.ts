@@ -149,15 +149,15 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     await rememberRole(paths, plan, ui.say);
     await hold?.started();
   };
+  const placeLogins = async (): Promise<void> => {
+    hold = await holdLease(plan, entry.container, deps, ui.say);
+    await fillState(path.join(paths.dataDir, entry.container), plan, await readHandedOver(plan, hold.login, deps, ui.say));
+  };
   try {
     [prepared] = await together(
       prepareEngine(deps, paths, engine, wantedBy(plan), ui.report),
       makeNetwork(engine, plan, homeId, deps),
-      holdLease(plan, entry.container, deps, ui.say).then(async (held) => {
-        hold = held;
-        const logins = await readHandedOver(plan, held.login, deps, ui.say);
-        await fillState(path.join(paths.dataDir, entry.container), plan, logins);
-      }),
+      placeLogins(),
     );
     deps.signal.throwIfAborted();
     await tellAge(engine, paths, plan, prepared, ui, deps);

@@ -10,8 +10,6 @@ import { requestModels } from '../auth/kimi-models-request.ts';
 import { type OwnLogin, ownLoginDir, readOwnLogin } from '../auth/own-login.ts';
 import { createOwnLogin, newDeviceId, type NewLogin, replaceGrant, withLoginsLock } from '../auth/write-own-login.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
-import { keeperStatus } from '../keeper/ask-keeper.ts';
-import { freshLogin } from '../keeper/fresh-login.ts';
 import { withKimiLock } from '../keeper/kimi-lock.ts';
 import { asDiskError, nodeFs, unlessMissing } from '../shared/atomic-files.ts';
 import { JackinError, messageOf } from '../shared/errors.ts';
@@ -74,10 +72,6 @@ const keepGrant = async (paths: Paths, account: string, login: Omit<NewLogin, 'c
   await (old === undefined ? replace() : withKimiLock(dir, old.slot, replace, signal));
 };
 
-const tellKeeper = async (paths: Paths, account: string, deps: Deps): Promise<void> => {
-  if ((await keeperStatus(paths)) !== undefined) await freshLogin(account, deps);
-};
-
 /** Logs in with a code that `onCode` shows to a person. Until there is a new grant, nothing is written. */
 export const logInKimi = async ({ account, region }: LoginRequest, onCode: (code: DeviceCode) => void, deps: Deps): Promise<LoggedIn> => {
   const paths = locatePaths(deps);
@@ -102,7 +96,5 @@ export const logInKimi = async ({ account, region }: LoginRequest, onCode: (code
   } catch (error) {
     missing = messageOf(error);
   }
-  // Containers that hold the login get the new token now; should it fail, at the keeper's next turn.
-  await tellKeeper(paths, account, deps).catch(() => undefined);
   return { login: await describeOwnLogin(account, deps), models_missing: missing };
 };

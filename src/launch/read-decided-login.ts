@@ -24,7 +24,8 @@ const asOwn = async (account: string, facts: LoginFacts, paths: Paths, uid: numb
   if (facts.generation === null) return { ...own, why: `There is no login ${account} of jackin's own.` };
   if (facts.state === 'dead' || facts.state === 'absent') return own;
   const why = await endedBy(account, paths, uid);
-  return why === undefined ? own : { ...own, state: 'dead', refreshable: false, why };
+  if (why === undefined) return facts.state === 'live' ? own : { ...own, why: 'Its access has ended, and the keeper renews it when it is needed.' };
+  return { ...own, state: 'dead', refreshable: false, why };
 };
 
 /** Reads the login that the configuration decides on. One of jackin's own is only looked at: what is handed over of it, the keeper makes. */

@@ -1,6 +1,6 @@
-import { MANAGED_PROVIDER, type KimiConfig, parseKimiConfig } from '../agents/kimi-config.ts';
+import { type KimiConfig, MANAGED_PROVIDER } from '../agents/kimi-config.ts';
 import { KIMI_REGIONS } from '../agents/kimi-hosts.ts';
-import { CONFIG_FILE, judgeLogin, slotFile } from '../agents/kimi-login.ts';
+import { judgeLogin, slotFile } from '../agents/kimi-login.ts';
 import { tableOf, textOf } from '../agents/judge.ts';
 import { parseToken } from '../agents/kimi-token.ts';
 import { type KimiUsage, parseUsage } from '../agents/kimi-usage.ts';
@@ -58,8 +58,9 @@ const askedOfOwn = async (name: string, deps: Deps): Promise<Asked> => {
   return { baseUrl, secret: token.accessToken, dir, account: judgeLogin(files, 'kimi-code', deps.now()).account ?? null, remedy };
 };
 
-const baseUrlOf = (config: KimiConfig, provider: string): string =>
-  textOf(tableOf(tableOf(config, 'providers'), provider), 'base_url') ?? KIMI_REGIONS['mainland-cn'].baseUrl;
+/** Undefined for another provider that names no address: its key must not go to Kimi. */
+const baseUrlOf = (config: KimiConfig, provider: string): string | undefined =>
+  textOf(tableOf(tableOf(config, 'providers'), provider), 'base_url') ?? (provider === MANAGED_PROVIDER ? KIMI_REGIONS['mainland-cn'].baseUrl : undefined);
 
 /** The host's login as it is: read, never renewed, since that would log out whoever else holds it. */
 const askedOfHost = async ({ sourceDir }: AuthDecision, deps: Deps): Promise<Asked> => {
@@ -67,21 +68,22 @@ const askedOfHost = async ({ sourceDir }: AuthDecision, deps: Deps): Promise<Ask
   const remedy = `start kimi once on the host, so that it renews its login, ${OWN_INSTEAD}`;
   if (facts.state === 'expired-refreshable') throw new JackinError('auth.dead', `the access of the Kimi login in ${facts.dir} ended ${facts.expiresAt}, and jackin does not renew the host's logins`, { hint: remedy });
   const files = new Map(set?.files.map((file) => [file.path, file.bytes]));
-  const { credential } = judgeLogin(files, facts.generation ?? 'kimi-code', deps.now());
+  const { credential, config } = judgeLogin(files, facts.generation ?? 'kimi-code', deps.now());
   const text = credential?.kind === 'slot' ? files.get(slotFile(credential.slot))?.toString('utf8') : undefined;
   const secret = credential?.kind === 'key' ? credential.key : text === undefined ? undefined : parseToken(text)?.accessToken;
-  if (credential === undefined || secret === undefined) {
+  const baseUrl = credential && baseUrlOf(config, credential.provider);
+  if (baseUrl === undefined || secret === undefined) {
     const hint = `log in with \`kimi login\` on the host, ${OWN_INSTEAD}`;
     throw new JackinError(facts.state === 'dead' ? 'auth.dead' : 'auth.missing', `there is no Kimi login to ask with: ${facts.why.replace(/\.$/, '')}`, { hint });
   }
-  const parsed = parseKimiConfig(files.get(CONFIG_FILE)?.toString('utf8') ?? '');
-  const config = 'config' in parsed ? parsed.config : {};
-  return { baseUrl: baseUrlOf(config, credential.provider || MANAGED_PROVIDER), secret, dir: facts.dir, account: facts.account ?? null, remedy };
+  return { baseUrl, secret, dir: facts.dir, account: facts.account ?? null, remedy };
 };
 
 /** Authorization alone: what else Kimi Code says of the machine would be the device of another login. */
-const request = async (send: Send, { baseUrl, secret }: Asked, signal: AbortSignal): Promise<HttpAnswer> => {
+const request = async (send: Send, { baseUrl, secret, dir }: Asked, signal: AbortSignal): Promise<HttpAnswer> => {
   const url = `${baseUrl.replace(/\/+$/, '')}/usages`;
+  // The address itself is not shown: one that is mistyped may hold a password.
+  if (!/^https?:/.test(url) || !URL.canParse(url)) throw new JackinError('failed', `the base_url of the Kimi provider in ${dir} is no address of a server`);
   try {
     return await send({ method: 'GET', url, headers: { Authorization: `Bearer ${secret}`, Accept: 'application/json' }, timeoutMs: TIMEOUT_MS }, signal);
   } catch (error) {

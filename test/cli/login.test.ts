@@ -17,10 +17,10 @@ const credential = async (dir: string): Promise<string> => {
   return readFile(path.join(dir, 'credentials', names[0]!), 'utf8');
 };
 
-const configIn = async (dir: string): Promise<Record<string, Record<string, unknown>>> => {
+const configIn = async (dir: string): Promise<{ default_model: string; mine?: unknown } & Record<'providers' | 'models' | 'services', Record<string, unknown>>> => {
   const parsed = parseKimiConfig(await readFile(path.join(dir, 'config.toml'), 'utf8'));
   if ('broken' in parsed) throw new Error(parsed.broken);
-  return parsed.config as Record<string, Record<string, unknown>>;
+  return parsed.config as Awaited<ReturnType<typeof configIn>>;
 };
 
 test('a login is a directory as Kimi Code itself would have it, private and whole', async () => {
@@ -45,10 +45,10 @@ test('a login is a directory as Kimi Code itself would have it, private and whol
   expect(token?.refreshToken).not.toBe('');
 
   const config = await configIn(dir);
-  expect(config['default_model']).toBe('kimi-code/kimi-for-coding');
+  expect(config.default_model).toBe('kimi-code/kimi-for-coding');
   const oauth = { storage: 'file', key: `oauth/${slot}`, oauth_host: kimi.url };
-  expect(config['providers']).toEqual({ 'managed:kimi-code': { type: 'kimi', api_key: '', base_url: `${kimi.url}/coding/v1`, oauth } });
-  expect(config['services']['moonshot_search']).toEqual({ base_url: `${kimi.url}/coding/v1/search`, api_key: '', oauth });
+  expect(config.providers).toEqual({ 'managed:kimi-code': { type: 'kimi', api_key: '', base_url: `${kimi.url}/coding/v1`, oauth } });
+  expect(config.services['moonshot_search']).toEqual({ base_url: `${kimi.url}/coding/v1/search`, api_key: '', oauth });
   // Nothing of it was said aloud.
   for (const secret of [token!.accessToken, token!.refreshToken]) expect(run.stdout + run.stderr).not.toContain(secret);
 });
@@ -75,8 +75,8 @@ test('a login whose models nobody can get is there all the same and works with t
   expect(run.code).toBe(0);
   expect(run.stdout).toContain('jackin models kimi --login work --update');
   const config = await configIn(dirOf(box, 'work'));
-  expect(config['default_model']).toBe('kimi-code/kimi-for-coding');
-  expect(config['models']['kimi-code/kimi-for-coding']).toMatchObject({ provider: 'managed:kimi-code', model: 'kimi-for-coding', max_context_size: 262144 });
+  expect(config.default_model).toBe('kimi-code/kimi-for-coding');
+  expect(config.models['kimi-code/kimi-for-coding']).toMatchObject({ provider: 'managed:kimi-code', model: 'kimi-for-coding', max_context_size: 262144 });
 });
 
 test('logging in again gives the login a new grant and leaves what a person set', async () => {
@@ -93,7 +93,7 @@ test('logging in again gives the login a new grant and leaves what a person set'
   expect((await box.run(['login', 'kimi'], { env: kimi.env })).code).toBe(0);
   expect(await credential(dir)).not.toBe(before.token);
   expect(await readFile(path.join(dir, 'device_id'), 'utf8')).toBe(before.device);
-  expect((await configIn(dir))['mine']).toEqual({ kept: true });
+  expect((await configIn(dir)).mine).toEqual({ kept: true });
   expect((await box.run(['logins', 'list'])).stdout).not.toContain('ended');
 });
 

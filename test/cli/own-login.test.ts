@@ -104,7 +104,8 @@ describe('auth status', () => {
     await config('[kimi]\nlogin = "work"\n');
     expect(await status('--check')).toMatchObject({ code: 4, stderr: expect.stringMatching(/\(absent\)\. There is no login work of jackin's own\. To do: run `jackin login kimi --account work`\./) });
     await makeLogin('work', credential({ expiresAt: minutes(-60) }));
-    expect((await status('--check')).code).toBe(0);
+    const { code, stdout } = await status('--check');
+    expect([code, stdout]).toEqual([0, expect.stringContaining('kimi: Its access has ended, and the keeper renews it when it is needed.')]);
     await end('work', 'invalid_grant', credential({ expiresAt: minutes(-60) }));
     expect(await status('--check')).toMatchObject({ code: 4, stderr: expect.stringContaining('(dead). The server does not renew it any more: invalid_grant. To do: run `jackin login kimi --account work`') });
   });

@@ -3,6 +3,8 @@ import { parseKimiConfig, printKimiConfig } from '../../../src/agents/kimi-confi
 import { KIMI_REGIONS } from '../../../src/agents/kimi-hosts.ts';
 import { configWith, type KimiModel, parseModels, USUAL_MODEL } from '../../../src/agents/kimi-models.ts';
 
+type Tables = Record<string, Record<string, unknown>>;
+
 const read = (...data: unknown[]): KimiModel[] => {
   const parsed = parseModels(JSON.stringify({ object: 'list', data }));
   if ('broken' in parsed) throw new Error(parsed.broken);
@@ -70,8 +72,8 @@ test('a new configuration is the one that Kimi Code writes when somebody logs in
 });
 
 test('other hosts have a slot of their own and are named', () => {
-  const { providers } = configWith({}, KIMI_REGIONS.global, [USUAL_MODEL]) as Record<string, any>;
-  expect(providers['managed:kimi-code'].oauth).toEqual({ storage: 'file', key: 'oauth/kimi-code-env-0e4f99c69cc27850', oauth_host: 'https://auth.kimi.ai' });
+  const { providers } = configWith({}, KIMI_REGIONS.global, [USUAL_MODEL]) as Tables;
+  expect(providers?.['managed:kimi-code']).toHaveProperty('oauth', { storage: 'file', key: 'oauth/kimi-code-env-0e4f99c69cc27850', oauth_host: 'https://auth.kimi.ai' });
 });
 
 test.each([
@@ -81,8 +83,8 @@ test.each([
   [{ think_efforts: { ...efforts, support: false } }, {}],
   [{ think_efforts: { support: true, valid_efforts: ['low', 1] } }, { support_efforts: ['low'] }],
 ])('%j becomes %j', (fields, keys) => {
-  const { models } = configWith({}, china, read({ ...entry, ...fields })) as Record<string, any>;
-  expect(models['kimi-code/k3']).toEqual({ provider: 'managed:kimi-code', model: 'k3', max_context_size: 1000, capabilities: ['tool_use'], ...keys });
+  const { models } = configWith({}, china, read({ ...entry, ...fields })) as Tables;
+  expect(models?.['kimi-code/k3']).toEqual({ provider: 'managed:kimi-code', model: 'k3', max_context_size: 1000, capabilities: ['tool_use'], ...keys });
 });
 
 test('an update takes what the server decides, and leaves what the person set', () => {
@@ -99,12 +101,12 @@ test('an update takes what the server decides, and leaves what the person set', 
     thinking: { enabled: false, effort: 'low' },
   };
   const models = read({ id: 'first', context_length: 10, supports_reasoning: true }, { ...entry, supports_thinking_type: 'both' });
-  const after = configWith(before, china, models) as Record<string, any>;
+  const after = configWith(before, china, models) as Tables;
   expect(after).toMatchObject({ default_model: 'kimi-code/k3', telemetry: false, thinking: { enabled: false, effort: 'low' } });
-  expect(after['providers'].other).toEqual(before.providers.other);
-  expect(after['services'].mine).toEqual(before.services.mine);
-  expect(Object.keys(after['models'])).toEqual(['mine', 'kimi-code/first', 'kimi-code/k3']);
-  expect(after['models']['kimi-code/k3']).toEqual({ provider: 'managed:kimi-code', model: 'k3', max_context_size: 1000, capabilities: ['thinking', 'tool_use'], overrides: { temperature: 1 }, mine: 'kept' });
+  expect(after['providers']?.['other']).toEqual(before.providers.other);
+  expect(after['services']?.['mine']).toEqual(before.services.mine);
+  expect(Object.keys(after['models'] ?? {})).toEqual(['mine', 'kimi-code/first', 'kimi-code/k3']);
+  expect(after['models']?.['kimi-code/k3']).toEqual({ provider: 'managed:kimi-code', model: 'k3', max_context_size: 1000, capabilities: ['thinking', 'tool_use'], overrides: { temperature: 1 }, mine: 'kept' });
 });
 
 test('a default model that is gone gives way to the first of the list', () => {

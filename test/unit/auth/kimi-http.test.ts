@@ -37,10 +37,12 @@ const failure = async (sent: Promise<unknown>): Promise<{ why: string; arrived: 
 };
 
 test('what is sent arrives, and the whole answer comes back whatever its status', async () => {
-  const url = await serve(async (incoming, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk as Buffer);
-    response.writeHead(418, { 'X-Answer': 'yes' }).end(JSON.stringify({ method: incoming.method, path: incoming.url, fake: incoming.headers['x-fake'], body: Buffer.concat(chunks).toString() }));
+  const url = await serve((incoming, response) => {
+    let body = '';
+    incoming.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    incoming.on('end', () => {
+      response.writeHead(418, { 'X-Answer': 'yes' }).end(JSON.stringify({ method: incoming.method, path: incoming.url, fake: incoming.headers['x-fake'], body }));
+    });
   });
   const answer = await createSend({})(request(url), never);
   expect(answer.status).toBe(418);

@@ -36,7 +36,7 @@ const start = async (agent: AgentSlug, mode: AuthMode): Promise<void> => {
   const auth = { agent, mode, source_dir: null, pinned_account: null };
   const deps = { home: host, env: {}, uid: ME.uid, now: () => NOW };
   const plan = { auth: [auth], github: { mode: 'ignore' } } as unknown as LaunchPlan;
-  const { logins } = await readHandedOver(plan, deps as unknown as Deps, () => undefined);
+  const { logins } = await readHandedOver(plan, undefined, deps as unknown as Deps, () => undefined);
   await provisionHandoff(path.join(root, 'handoff'), logins, ME);
   const roots = { home, handoff: path.join(root, 'handoff'), state: path.join(root, 'state'), defaultHome: path.join(root, 'none') };
   await prepareHome({ workdir: '/srv/app', agents: [{ slug: agent, mode }] }, roots, NOW);

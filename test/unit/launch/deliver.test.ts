@@ -28,7 +28,7 @@ const UID = process.getuid?.() ?? 0;
 const handOver = async (agent: AgentSlug, auth: Partial<LaunchPlan['auth'][number]> = {}): Promise<HandoffChange[]> => {
   const plan = { auth: [{ agent, mode: 'sync', source_dir: null, pinned_account: null, ...auth }], github: { mode: 'ignore' } } as unknown as LaunchPlan;
   const deps = { home, env: {}, uid: UID, now: () => NOW } as unknown as Deps;
-  return (await readHandedOver(plan, deps, () => undefined)).logins;
+  return (await readHandedOver(plan, undefined, deps, () => undefined)).logins;
 };
 
 const pinned = (account: string) => ({ pinned_account: { account, decided_by: { layer: 'global', file: '/c/config.toml', line: 2 } as const } });
