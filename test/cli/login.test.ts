@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
 import { parseKimiConfig, slotForHosts } from '../../src/agents/kimi-config.ts';
 import { parseToken } from '../../src/agents/kimi-token.ts';
 import { digestOf } from '../../src/keeper/login-note.ts';
@@ -103,6 +104,22 @@ test('without a region, logging in again goes to the hosts where the login has b
   await box.run(['login', 'kimi'], { env: kimi.env });
   const before = await credential(dirOf(box));
   expect((await box.run(['login', 'kimi'])).code).toBe(0);
+  expect(await credential(dirOf(box))).not.toBe(before);
+});
+
+test('a keeper that renews the old grant at this moment is waited for: its pair must not come to lie over the new one', async () => {
+  const box = await makeSandbox();
+  const kimi = await startKimi({ now: () => NOW });
+  await box.run(['login', 'kimi'], { env: kimi.env });
+  const before = await credential(dirOf(box));
+  const lock = path.join(dirOf(box), 'oauth', `${slotForHosts(`${kimi.url}/coding/v1`, kimi.url)}.lock`);
+  await mkdir(lock);
+  const second = box.run(['login', 'kimi'], { env: kimi.env });
+  await vi.waitFor(() => expect(kimi.asked().filter((what) => what === 'POST /api/oauth/token')).toHaveLength(2));
+  await sleep(300);
+  expect(await credential(dirOf(box))).toBe(before);
+  await rmdir(lock);
+  expect((await second).code).toBe(0);
   expect(await credential(dirOf(box))).not.toBe(before);
 });
 

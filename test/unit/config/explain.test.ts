@@ -171,7 +171,7 @@ describe('an explanation', () => {
         const plain = (decision: { value: unknown; origin: unknown } | undefined) => ({ value: decision?.value ?? null, origin: decision?.origin ?? { layer: 'default' } });
         expect(said.get(`${slug}.auth_forward`)).toEqual(plain(launch.auth[slug].mode));
         expect(said.get(`${slug}.sync_source_dir`)).toEqual(plain(launch.auth[slug].sourceDir));
-        if (slug === 'kimi') expect(said.get('kimi.login')).toEqual(plain(launch.auth.kimi.login));
+        expect(said.get('kimi.login')).toEqual(plain(launch.auth.kimi.login));
         expect(said.get(`agents.${slug}.version`)).toEqual(plain(launch.agentVersions[slug]));
         expect(said.get('git.dco')).toEqual(plain(launch.git.dco));
         expect(said.get('git_pull_on_entry')).toEqual(plain(launch.workspace.gitPull));
