@@ -105,8 +105,8 @@ const modelTable = (model: KimiModel, old: Table): Table => ({
   capabilities: model.capabilities,
   ...(model.displayName !== undefined && { display_name: model.displayName }),
   ...(model.protocol !== undefined && { protocol: model.protocol }),
-  ...(model.protocol === 'anthropic' && { beta_api: true, adaptive_thinking: true }),
-  ...(model.efforts !== undefined && { support_efforts: model.efforts.valid }),
+  ...(model.protocol === 'anthropic' && { adaptive_thinking: true, beta_api: true }),
+  ...(model.efforts !== undefined && model.efforts.valid.length > 0 && { support_efforts: model.efforts.valid }),
   ...(model.efforts?.default !== undefined && { default_effort: model.efforts.default }),
   ...Object.fromEntries(Object.entries(old).filter(([key]) => !SERVER_KEYS.has(key))),
 });

@@ -90,7 +90,7 @@ const exchange = ({ method, headers, body, timeoutMs }: HttpRequest, url: URL, a
       request.destroy();
       settle();
     };
-    const give = (error: unknown): void => finish(() => reject(error instanceof SendError ? error : new SendError(reasonOf(error), arrived)));
+    const give = (error: unknown): void => finish(() => reject(error instanceof SendError ? error : new SendError(`${agent !== false && !arrived ? 'through the proxy: ' : ''}${reasonOf(error)}`, arrived)));
 
     signal.addEventListener('abort', onAbort, { once: true });
     // Until the connection stands nothing has left this machine; from then on the server may have everything.

@@ -49,6 +49,8 @@ const loginAgain = (account: string): { hint: string } => ({ hint: `log in with 
  * `auth.dead` when its files make no sense, `auth.missing` when they are somebody else's.
  */
 export const readOwnLogin = async (loginsDir: string, account: string, uid: number): Promise<OwnLogin> => {
+  // Before it is a path: it may come over a socket.
+  if (!isAccountName(account)) throw new JackinError('usage', `${JSON.stringify(account.slice(0, 80))} is not the name of a login`, { hint: '`jackin logins list` shows them' });
   const dir = ownLoginDir(loginsDir, account);
   const { files } = await readTree(dir, { wanted: isLoginPath, owner: uid }).catch(async (error: unknown) => {
     if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error;

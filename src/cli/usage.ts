@@ -84,7 +84,7 @@ const extraLine = ({ currency, total_cents: total, left_cents: left, monthly_lim
 };
 
 /** The usage for a person, in lines of at most `width` where they can be had. */
-export const usageText = ({ login, account, dir, windows, extra }: UsageReport, sheet: Sheet): string => {
+const usageText = ({ login, account, dir, windows, extra }: UsageReport, sheet: Sheet): string => {
   const who = account === null ? '' : ` (${account})`;
   const head = login === null ? `Kimi, login in ${dir}${who}` : `Kimi, login ${login} of jackin's own${who}`;
   const lines = windows.length === 0 ? ['The server names no limits.'] : windowLines(windows, sheet);

@@ -26,7 +26,7 @@ export const agentsForMode = (mode: AuthMode, agent: AgentSlug | 'all'): AgentSl
 };
 
 /** Whose login is used: that of a directory of the host, or one of jackin's own. Nothing: as it is. */
-export interface LoginChoice {
+interface LoginChoice {
   sourceDir?: string | undefined;
   /** Account. */
   login?: string | undefined;

@@ -12,6 +12,8 @@ import { type Endpoint, type Env, findEndpoints } from './find-endpoint.ts';
 const ANSWER_MS = 10_000;
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 30_000;
+/** An engine tells that a container died before its own list says so: after an event the list is asked for again and again. */
+const SETTLE_MS = [0, 250, 1000, 4000];
 
 const ask = ({ target }: Endpoint, path: string, query: Record<string, string>, signal: AbortSignal): Promise<IncomingMessage> =>
   new Promise((resolve, reject) => {
@@ -60,8 +62,22 @@ const watchOnce = async (env: Env, labels: string[], tell: (running: ReadonlySet
   // Before the list: what happens between the two is then told.
   const events = await askInTime(endpoint, '/events', { filters }, signal);
   try {
-    tell(await listRunning(endpoint, labels, signal));
-    for await (const _event of events) tell(await listRunning(endpoint, labels, signal));
+    const look = async (): Promise<void> => tell(await listRunning(endpoint, labels, signal));
+    await look();
+    let settling = new AbortController();
+    const settle = async (over: AbortSignal): Promise<void> => {
+      for (const wait of SETTLE_MS) {
+        await sleep(wait, undefined, { signal: over });
+        await look();
+      }
+    };
+    for await (const _event of events) {
+      settling.abort();
+      settling = new AbortController();
+      // What fails here fails the stream of events as well, and is dealt with there.
+      void settle(AbortSignal.any([signal, settling.signal])).catch(() => undefined);
+    }
+    settling.abort();
   } finally {
     events.destroy();
   }

@@ -112,8 +112,8 @@ const followLogins = (loginsDir: string, poke: () => void) => {
   };
 };
 
-const shortWaits = async (keeper: Keeper, { untilIdle }: RunOptions, connections: () => number, idle: { since: number | undefined }): Promise<'end' | number | undefined> => {
-  if (!untilIdle || connections() > 0 || (await keeper.held()).length > 0) {
+const shortWaits = async (keeper: Keeper, { untilIdle }: RunOptions, clients: () => number, idle: { since: number | undefined }): Promise<'end' | number | undefined> => {
+  if (!untilIdle || clients() > 0 || (await keeper.held()).length > 0) {
     idle.since = undefined;
     return undefined;
   }
@@ -161,7 +161,7 @@ export const runKeeper = async (options: RunOptions): Promise<'done' | 'already'
       while (!ended.aborted) {
         const wait = await keeper.step();
         followHeld(await keeper.held());
-        const idling = await shortWaits(keeper, options, server.connections, idle);
+        const idling = await shortWaits(keeper, options, server.clients, idle);
         if (idling === 'end') break;
         await pause.wait(Math.min(wait, idling ?? wait));
       }

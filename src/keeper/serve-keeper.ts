@@ -7,8 +7,8 @@ import type { Keeper } from './keeper.ts';
 import { FAREWELL, type KeeperAnswer, type KeeperRequest, MAX_LINE_BYTES } from './keeper-socket.ts';
 
 export interface KeeperServer {
-  /** Conversations that are open. */
-  connections: () => number;
+  /** Conversations of launches and of those who wait for a token. Who only asks how it is keeps no keeper. */
+  clients: () => number;
   /** Tells every conversation that the keeper ends because somebody wants it to. */
   dismiss: () => void;
   /** Ends every conversation and takes the socket away. */
@@ -28,23 +28,27 @@ const failure = (error: unknown): KeeperAnswer => {
 };
 
 /** Answers the requests of one conversation, in their order. */
-const converse = (socket: Socket, { keeper, poke, stop }: ServeOptions): void => {
+const converse = (socket: Socket, clients: Set<Socket>, { keeper, poke, stop }: ServeOptions): void => {
   let release: (() => void) | undefined;
   const letGo = (): void => {
     release?.();
     release = undefined;
     poke();
   };
+  const freshen = async (account: string): Promise<void> => {
+    clients.add(socket);
+    await keeper.ensureFresh(account);
+  };
   const handle = async (request: KeeperRequest): Promise<unknown> => {
     switch (request.op) {
       case 'status':
         return keeper.status();
       case 'fresh':
-        return keeper.ensureFresh(request.account);
+        return freshen(request.account);
       case 'hold':
         release?.();
         release = keeper.expect(request.account, request.container);
-        return keeper.ensureFresh(request.account);
+        return freshen(request.account);
       case 'started':
         return letGo();
       case 'stop': {
@@ -54,7 +58,9 @@ const converse = (socket: Socket, { keeper, poke, stop }: ServeOptions): void =>
             hint: 'without it they work until their access ends; `jackin keeper stop --force` stops it all the same',
           });
         }
-        return stop();
+        // Whoever asked hears of it first.
+        setImmediate(stop);
+        return undefined;
       }
       default:
         throw new JackinError('usage', `the keeper does not know what ${JSON.stringify((request as { op?: unknown }).op)} means`);
@@ -86,17 +92,21 @@ export const serveKeeper = async (socketPath: string, options: ServeOptions): Pr
   // Whoever holds the keeper's lock is the only one: what is there is a dead one's.
   await rm(socketPath, { force: true });
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    converse(socket, options);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      clients.delete(socket);
+    });
+    converse(socket, clients, options);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new JackinError('failed', `the keeper cannot listen on ${socketPath}: ${error.message}`, { cause: error })));
     server.listen(socketPath, resolve);
   });
   return {
-    connections: () => sockets.size,
+    clients: () => clients.size,
     dismiss: () => {
       for (const socket of sockets) socket.write(`${JSON.stringify(FAREWELL)}\n`);
     },

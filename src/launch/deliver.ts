@@ -1,4 +1,5 @@
 import { AGENTS, type AgentSlug } from '../agents/agents.ts';
+import { judgeLogin } from '../agents/kimi-login.ts';
 import { githubEnvironment, githubSetup } from '../auth/github-environment.ts';
 import type { GithubChange } from '../auth/github-handoff.ts';
 import { readGithub } from '../auth/github-source.ts';
@@ -20,7 +21,12 @@ import type { Values } from './values.ts';
 const handoffChanges = async (auth: PlannedAuth, leased: OwnLogin | undefined, deps: Deps): Promise<HandoffChange[]> => {
   const agent = auth.agent as AgentSlug;
   const names = AGENTS[agent].handoffs;
-  if (auth.delivery === 'lease') return leased === undefined ? names.map((name) => ({ name, action: 'keep' })) : leaseChanges(leased);
+  if (auth.delivery === 'lease') {
+    if (leased === undefined) return names.map((name) => ({ name, action: 'keep' }));
+    // Somebody else may have logged in under its name since the plan was made.
+    assertPinned(agent, auth.pinned_account, judgeLogin(leased.files, 'kimi-code', deps.now()).account, leased.account);
+    return leaseChanges(leased);
+  }
   if (auth.mode !== 'sync') return names.map((name) => ({ name, action: 'remove' }));
   const sourceDir = auth.source_dir ?? undefined;
   // Looked at for the plan, and found not to be readable: what an earlier launch handed over stays.

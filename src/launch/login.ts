@@ -39,7 +39,7 @@ const hostIn = (env: Deps['env'], ...names: string[]): string | undefined => {
 };
 
 /** Where to log in: what the environment says, as for Kimi itself, else the region, else where the login has been so far. */
-const hostsFor = (env: Deps['env'], region: KimiRegion | undefined, old: KimiHosts | undefined): KimiHosts => {
+export const hostsFor = (env: Deps['env'], region: KimiRegion | undefined, old: KimiHosts | undefined): KimiHosts => {
   const usual = region === undefined ? (old ?? KIMI_REGIONS['mainland-cn']) : KIMI_REGIONS[region];
   return {
     oauthHost: hostIn(env, 'KIMI_CODE_OAUTH_HOST', 'KIMI_OAUTH_HOST') ?? usual.oauthHost,

@@ -46,6 +46,12 @@ const assertSupported = ({ mounts }: ResolvedConfig): void => {
   }
 };
 
+/** A login that is named and has nobody to use it is a mistake, which must not pass unseen. */
+const assertLoginUsed = ({ login }: LoadRequest, { key, agents, manifestFile }: Facts['role']): void => {
+  if (login === undefined || agents.includes('kimi')) return;
+  throw new JackinError('usage', `--login kimi:${login}: the role ${key} does not have Kimi`, { hint: `its agents: ${agents.join(', ')} (${manifestFile})` });
+};
+
 /** Settings that this version reads and explains but does not act on yet. */
 const inertSettings = ({ workspace }: ResolvedConfig): string[] => {
   const set: [string, { value: unknown; origin: Origin }][] = [
@@ -216,6 +222,7 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
   const { slug, decided_by } = chooseAgent(request.agent, config.workspace.defaultAgent, role, loggedInAgents(config, facts));
   const agentHomes = role.agents.flatMap((agent) => AGENTS[agent].homes.map((home) => `${CONTAINER_HOME}/${home}`));
   assertSupported(config);
+  assertLoginUsed(request, role);
   if (request.locked) assertLocked(config, facts, slug);
   const { consents } = judgeMounts(config.mounts, facts, agentHomes, request.allowedMounts);
   assertWorkdirMounted(config.workspace.workdir, config.mounts, facts);

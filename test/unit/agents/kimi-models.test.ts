@@ -82,6 +82,7 @@ test.each([
   [{ protocol: 'kimi' }, {}],
   [{ think_efforts: { ...efforts, support: false } }, {}],
   [{ think_efforts: { support: true, valid_efforts: ['low', 1] } }, { support_efforts: ['low'] }],
+  [{ think_efforts: { ...efforts, valid_efforts: [] } }, { default_effort: 'high' }],
 ])('%j becomes %j', (fields, keys) => {
   const { models } = configWith({}, china, read({ ...entry, ...fields })) as Tables;
   expect(models?.['kimi-code/k3']).toEqual({ provider: 'managed:kimi-code', model: 'k3', max_context_size: 1000, capabilities: ['tool_use'], ...keys });

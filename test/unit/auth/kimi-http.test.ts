@@ -152,7 +152,7 @@ test('through a proxy that lets it through, the server answers', async () => {
 
 test('a proxy that is not there got nothing, and its password is in no message', async () => {
   const sent = createSend({ HTTPS_PROXY: 'http://user:fake-password@127.0.0.1:1' })(request('https://kimi.invalid'), never);
-  expect(await failure(sent)).toEqual({ why: 'the connection was refused', arrived: false });
+  expect(await failure(sent)).toEqual({ why: 'through the proxy: the connection was refused', arrived: false });
   expect(await failure(createSend({ ALL_PROXY: 'socks5://fake-password@127.0.0.1:1' })(request('https://kimi.invalid'), never))).toEqual({
     why: 'the proxy of the environment is of a kind that jackin does not know',
     arrived: false,

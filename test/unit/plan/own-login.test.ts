@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { AGENT_SLUGS } from '../../../src/agents/agents.ts';
 import type { LoginFacts } from '../../../src/agents/login-facts.ts';
 import { announcement } from '../../../src/launch/announce.ts';
-import { LOGIN, planOf, type World } from './world.ts';
+import { LOGIN, planOf, ROLE, type World } from './world.ts';
 
 const DIR = '/home/op/.jackin/logins/kimi/work';
 
@@ -65,6 +65,12 @@ describe('a login of jackin’s own', () => {
     expect(planned.warnings).toContainEqual(expect.stringMatching(/the login work .*\(global \(\/c\/config\.toml:2\)\) does not work.*`jackin login kimi --account work`/));
   });
 
+  it('that the command line names is refused for a role without Kimi', () => {
+    const role = { ...ROLE, agents: ['codex' as const] };
+    expect(() => planOf(world({}, { facts: { role }, request: { agent: 'codex', login: 'work' } }))).toThrow(expect.objectContaining({ code: 'usage', message: '--login kimi:work: the role agent-smith does not have Kimi' }));
+    expect(planOf(world({}, { facts: { role }, request: { agent: 'codex' } })).agent.slug).toBe('codex');
+  });
+
   it('is not used in another mode, and both places are named', () => {
     const planned = planOf(world({}, { global: '[kimi]\nauth_forward = "ignore"\nlogin = "work"\n' }));
     expect(kimiOf(planned)).toMatchObject({ mode: 'ignore', own_login: null, delivery: 'nothing' });
@@ -81,10 +87,9 @@ describe('a login of jackin’s own', () => {
   });
 
   it('has aliases of its own for the role’s model', () => {
-    const role = { ...planOf().role };
-    const planned = planOf(world({ aliases: [{ alias: 'kimi-code/k9', model: 'k9' }] }));
-    expect(planned.role).toEqual(role);
-    expect(planned.agent.model).toBeNull();
+    const model = (aliases: LoginFacts['aliases']) => planOf(world({ aliases }, { facts: { role: { ...ROLE, models: { kimi: 'k9' } } } })).agent.model;
+    expect(model([{ alias: 'kimi-code/k9', model: 'k9' }])).toEqual({ requested: 'k9', passed: 'kimi-code/k9', note: null });
+    expect(model([{ alias: 'kimi-code/k8', model: 'k8' }])!.note).toContain('no alias answers to it (configured: kimi-code/k8)');
   });
 });
 

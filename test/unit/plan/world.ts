@@ -5,7 +5,7 @@ import type { ConfigFiles } from '../../../src/config/files.ts';
 import { resolveConfig } from '../../../src/config/resolve.ts';
 import { ConfigSchema, WorkspaceSchema } from '../../../src/config/schema.ts';
 import { buildPlan } from '../../../src/plan/build.ts';
-import type { Facts } from '../../../src/plan/facts.ts';
+import type { Facts, RoleFacts } from '../../../src/plan/facts.ts';
 import { type LaunchPlan, PlanSchema } from '../../../src/plan/plan.ts';
 import { AS_CACHED, type LoadRequest } from '../../../src/plan/request.ts';
 
@@ -22,6 +22,23 @@ export const LOGIN: LoginFacts = {
   skipped: [],
   aliases: [{ alias: 'kimi-code/kimi-for-coding', model: 'kimi-for-coding' }],
   why: 'The login works.',
+};
+
+export const ROLE: RoleFacts = {
+  key: 'agent-smith',
+  name: 'Agent Smith',
+  source: { kind: 'built-in', path: '/pkg/roles/agent-smith' },
+  trust: { state: 'built-in', why: 'part of jackin' },
+  notes: [],
+  lock: null,
+  published: null,
+  contentHash: 'c0ffee',
+  dockerfile: 'Dockerfile',
+  manifestFile: '/pkg/roles/agent-smith/jackin.role.toml',
+  agents: [...AGENT_SLUGS],
+  models: {},
+  env: [],
+  hooks: [],
 };
 
 export interface World {
@@ -75,22 +92,7 @@ export const planOf = (world: World = {}): LaunchPlan => {
     home: '/home/op',
   });
   const facts: Facts = {
-    role: {
-      key: 'agent-smith',
-      name: 'Agent Smith',
-      source: { kind: 'built-in', path: '/pkg/roles/agent-smith' },
-      trust: { state: 'built-in', why: 'part of jackin' },
-      notes: [],
-      lock: null,
-      published: null,
-      contentHash: 'c0ffee',
-      dockerfile: 'Dockerfile',
-      manifestFile: '/pkg/roles/agent-smith/jackin.role.toml',
-      agents: [...AGENT_SLUGS],
-      models: {},
-      env: [],
-      hooks: [],
-    },
+    role: ROLE,
     logins: { kimi: LOGIN },
     hostEnv: {},
     mounts: config.mounts.map(({ source }) => ({ source, real: source, kind: 'directory' })),
