@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Paths } from '../config/paths.ts';
-import { isErrno, JackinError } from '../shared/errors.ts';
-import { type FAREWELL, type KeeperAnswer, type KeeperRequest, socketOf } from './keeper-socket.ts';
+import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+import { atSocket, type FAREWELL, type KeeperAnswer, type KeeperRequest, socketOf } from './keeper-socket.ts';
 import type { KeeperStatus } from './keeper-status.ts';
 
 /** One conversation with the keeper. */
@@ -14,21 +14,27 @@ export interface KeeperLine {
   close: () => void;
 }
 
-const open = (socketPath: string): Promise<Socket | undefined> =>
-  new Promise((resolve, reject) => {
-    const socket = connect(socketPath);
-    socket.once('connect', () => resolve(socket));
-    socket.once('error', (error) => {
-      if (isErrno(error, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR')) resolve(undefined);
-      else reject(new JackinError('failed', `the keeper's socket ${socketPath} cannot be opened: ${error.message}`, { cause: error }));
+const open = async (paths: Pick<Paths, 'keeperDir'>): Promise<Socket | undefined> => {
+  const reach = (address: string): Promise<Socket> =>
+    new Promise((resolve, reject) => {
+      const socket = connect(address);
+      socket.once('connect', () => resolve(socket));
+      socket.once('error', reject);
     });
-  });
+  try {
+    return await atSocket(paths, reach);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR')) return undefined;
+    if (error instanceof JackinError) throw error;
+    throw new JackinError('failed', `the keeper's socket ${socketOf(paths)} cannot be opened: ${messageOf(error)}`, { cause: error });
+  }
+};
 
 const gone = (): JackinError => new JackinError('failed', 'the keeper ended before it answered', { hint: 'run the command again; `jackin keeper status` shows whether it runs' });
 
 /** Speaks to the keeper of this jackin home; undefined when none runs. */
 export const connectKeeper = async (paths: Pick<Paths, 'keeperDir'>): Promise<KeeperLine | undefined> => {
-  const socket = await open(socketOf(paths));
+  const socket = await open(paths);
   if (socket === undefined) return undefined;
   const waiting: { resolve: (answer: KeeperAnswer) => void; reject: (error: unknown) => void }[] = [];
   // What breaks the conversation is told by its end.
@@ -40,7 +46,10 @@ export const connectKeeper = async (paths: Pick<Paths, 'keeperDir'>): Promise<Ke
       resolve(dismissed);
     });
   });
-  createInterface({ input: socket }).on('line', (line) => {
+  const lines = createInterface({ input: socket });
+  // It tells of the same breaks once more, and nobody to hear that would end the process.
+  lines.on('error', () => undefined);
+  lines.on('line', (line) => {
     const said = JSON.parse(line) as KeeperAnswer | typeof FAREWELL;
     if ('bye' in said) dismissed = true;
     else waiting.shift()?.resolve(said);

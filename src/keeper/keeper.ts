@@ -57,6 +57,8 @@ interface Kept {
 
 /** The longest time between two looks: a machine that slept, or a clock that was set, is noticed by then. */
 const TICK_MS = 30_000;
+/** A server may ask for a longer pause, or be wrong about the time; it is not waited for longer. */
+const MAX_ASKED_MS = 10 * 60_000;
 /** After a hand-out that failed. */
 const HAND_OUT_RETRY_MS = 2000;
 /** A token with less life than this is not handed to a launch when it cannot be renewed. */
@@ -114,7 +116,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     complain(state, renewal.why);
     state.ended = renewal.kind === 'ended';
     state.failures += 1;
-    const wait = renewal.kind === 'failed' ? Math.max(renewal.afterMs ?? 0, backOff(state.failures, random())) : TICK_MS;
+    const wait = renewal.kind === 'failed' ? Math.max(Math.min(renewal.afterMs ?? 0, MAX_ASKED_MS), backOff(state.failures, random())) : TICK_MS;
     state.notBefore = options.elapsed() + wait;
   };
 

@@ -10,7 +10,6 @@ import { ensureHomeId } from '../instances/home-id.ts';
 import { ensurePrivateDir } from '../shared/atomic-files.ts';
 import { takeFileLock } from '../shared/lock.ts';
 import { createKeeper, type Keeper } from './keeper.ts';
-import { socketOf } from './keeper-socket.ts';
 import { serveKeeper } from './serve-keeper.ts';
 
 export interface RunOptions {
@@ -151,7 +150,7 @@ export const runKeeper = async (options: RunOptions): Promise<'done' | 'already'
       log,
       signal: ended,
     });
-    const server = await serveKeeper(socketOf(paths), { keeper, poke: pause.poke, stop: () => stop.abort() });
+    const server = await serveKeeper(paths, { keeper, poke: pause.poke, stop: () => stop.abort() });
     stop.signal.addEventListener('abort', server.dismiss);
     const followHeld = followLogins(paths.loginsDir, pause.poke);
     log(`keeper ${process.pid} runs`);

@@ -1,10 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
-import path from 'node:path';
+import type { Paths } from '../config/paths.ts';
 import { ensurePrivateDir } from '../shared/atomic-files.ts';
 import { JackinError, messageOf } from '../shared/errors.ts';
 import type { Keeper } from './keeper.ts';
-import { FAREWELL, type KeeperAnswer, type KeeperRequest, MAX_LINE_BYTES } from './keeper-socket.ts';
+import { atSocket, FAREWELL, type KeeperAnswer, type KeeperRequest, MAX_LINE_BYTES, socketOf } from './keeper-socket.ts';
 
 export interface KeeperServer {
   /** Conversations of launches and of those who wait for a token. Who only asks how it is keeps no keeper. */
@@ -22,6 +22,9 @@ interface ServeOptions {
   stop: () => void;
 }
 
+/** The engine may take a moment to tell that a container runs. */
+const SETTLING_MS = 5000;
+
 const failure = (error: unknown): KeeperAnswer => {
   const known = error instanceof JackinError ? error : new JackinError('failed', messageOf(error));
   return { error: { code: known.code, message: known.message, ...(known.hint !== undefined && { hint: known.hint }) } };
@@ -30,9 +33,8 @@ const failure = (error: unknown): KeeperAnswer => {
 /** Answers the requests of one conversation, in their order. */
 const converse = (socket: Socket, clients: Set<Socket>, { keeper, poke, stop }: ServeOptions): void => {
   let release: (() => void) | undefined;
-  const letGo = (): void => {
-    release?.();
-    release = undefined;
+  const letGo = (hold: (() => void) | undefined): void => {
+    hold?.();
     poke();
   };
   const freshen = async (account: string): Promise<void> => {
@@ -50,7 +52,9 @@ const converse = (socket: Socket, clients: Set<Socket>, { keeper, poke, stop }: 
         release = keeper.expect(request.account, request.container);
         return freshen(request.account);
       case 'started':
-        return letGo();
+        setTimeout(letGo, SETTLING_MS, release).unref();
+        release = undefined;
+        return poke();
       case 'stop': {
         const held = await keeper.held();
         if (held.length > 0 && !request.force) {
@@ -83,14 +87,15 @@ const converse = (socket: Socket, clients: Set<Socket>, { keeper, poke, stop }: 
     for (const line of lines) queue = queue.then(async () => void socket.write(`${JSON.stringify(await answer(line))}\n`));
   });
   socket.on('error', () => undefined);
-  socket.on('close', letGo);
+  socket.on('close', () => letGo(release));
 };
 
 /** Listens on a socket that only its owner may open: the directory is 0700. */
-export const serveKeeper = async (socketPath: string, options: ServeOptions): Promise<KeeperServer> => {
-  await ensurePrivateDir(path.dirname(socketPath));
+export const serveKeeper = async (paths: Pick<Paths, 'keeperDir'>, options: ServeOptions): Promise<KeeperServer> => {
+  await ensurePrivateDir(paths.keeperDir);
+  const file = socketOf(paths);
   // Whoever holds the keeper's lock is the only one: what is there is a dead one's.
-  await rm(socketPath, { force: true });
+  await rm(file, { force: true });
   const sockets = new Set<Socket>();
   const clients = new Set<Socket>();
   const server = createServer((socket) => {
@@ -101,10 +106,14 @@ export const serveKeeper = async (socketPath: string, options: ServeOptions): Pr
     });
     converse(socket, clients, options);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new JackinError('failed', `the keeper cannot listen on ${socketPath}: ${error.message}`, { cause: error })));
-    server.listen(socketPath, resolve);
-  });
+  await atSocket(
+    paths,
+    (address) =>
+      new Promise<void>((resolve, reject) => {
+        server.once('error', (error) => reject(new JackinError('failed', `the keeper cannot listen on ${file}: ${error.message}`, { cause: error })));
+        server.listen(address, resolve);
+      }),
+  );
   return {
     clients: () => clients.size,
     dismiss: () => {
@@ -114,6 +123,7 @@ export const serveKeeper = async (socketPath: string, options: ServeOptions): Pr
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
       await closed;
+      await rm(file, { force: true });
     },
   };
 };

@@ -2,7 +2,7 @@
  * One owner for a login: the real Kimi Code in containers of the real engine, the
  * real keeper on the host, and a Kimi server whose tokens live for twenty seconds.
  */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -17,8 +17,12 @@ const TOKEN_LIFE = 20;
 const CHAT = '/coding/v1/chat/completions';
 const TOKEN = '/api/oauth/token';
 const SOON = { timeout: 15_000, interval: 100 };
-/** Whatever is used twice is taken back from everybody. */
-const STRICT = { expiresIn: TOKEN_LIFE, rotation: 'revokes-family' } as const;
+/**
+ * A refresh token that is used twice is taken back from everybody. An access token is
+ * good for as long as it says: with a server that ends it at a renewal, a request that
+ * falls between that and the hand-out is lost whatever anybody does.
+ */
+const STRICT = { expiresIn: TOKEN_LIFE, rotation: 'revokes-family', oldTokenLives: true } as const;
 
 interface Credential {
   access_token: string;
@@ -94,6 +98,15 @@ const expectNoTokenTwice = (requests: RequestEntry[]) => {
   expect(refreshesIn(requests).filter(({ status: code }) => code !== 200)).toEqual([]);
 };
 
+/** Milliseconds from the server's answer until the token that a container holds now was in its home. */
+const handedOverAfter = async (container: string): Promise<number> => {
+  const dir = path.join(homeOf(container), 'credentials');
+  const [name = ''] = await readdir(dir);
+  const { mtimeMs } = await stat(path.join(dir, name));
+  const renewals = refreshesIn(await server.requests()).map(({ time }) => Date.parse(time)).filter((time) => time <= mtimeMs);
+  return mtimeMs - Math.max(...renewals);
+};
+
 /** Every file below a directory that holds the text. */
 const filesWith = async (dir: string, text: string): Promise<string[]> => {
   const found: string[] = [];
@@ -146,7 +159,10 @@ test('three containers on one login: every prompt is answered, and only the host
   const { refresh_token: refreshToken } = await credentialIn(loginDir());
   expect(refreshToken).not.toBe('');
   expect(await filesWith(path.join(world.sandbox.dirs.home, 'data'), refreshToken)).toEqual([]);
-  for (const container of containers) expect(await credentialIn(homeOf(container))).toMatchObject({ refresh_token: '', expires_at: 0 });
+  for (const container of containers) {
+    expect(await credentialIn(homeOf(container))).toMatchObject({ refresh_token: '', expires_at: 0 });
+    expect(await handedOverAfter(container)).toBeLessThan(1500);
+  }
 
   const { pid } = await status();
   const before = await usageOf(pid);

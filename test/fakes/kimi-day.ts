@@ -3,7 +3,7 @@
  * real disk, and whoever takes part, one after the other in the order of their time.
  */
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { leaseOf, printToken } from '../../src/agents/kimi-token.ts';
@@ -100,6 +100,12 @@ export const makeDayWorld = async (clock: Clock) => {
     writeLogin,
     client,
     kimiHome,
+    /** What stands in the credential file of an instance. */
+    credentialOf: async (container: string): Promise<unknown> => {
+      const dir = path.join(kimiHome(container), 'credentials');
+      const [name = ''] = await readdir(dir);
+      return JSON.parse(await readFile(path.join(dir, name), 'utf8'));
+    },
     /** An instance as a launch leaves it, with a lease of the login. */
     addInstance: async (container: string): Promise<void> => {
       for (const dir of ['handoff', 'state', 'home/.kimi-code/credentials']) await mkdir(path.join(instanceDir(container), dir), { recursive: true, mode: 0o700 });
@@ -126,7 +132,7 @@ export const makeDayWorld = async (clock: Clock) => {
   };
 };
 
-/** A disk on which nothing can be done any more from some moment on: what a killed process leaves is the same. */
+/** A disk on which nothing can be done any more from some moment on, until it is healed: what a killed process leaves is the same. */
 export const makeMortalDisk = () => {
   const state = { callsLeft: Number.POSITIVE_INFINITY };
   const die = (): void => {
@@ -147,5 +153,5 @@ export const makeMortalDisk = () => {
       },
     });
   const fs: FsLayer = mortal(nodeFs);
-  return { fs, dieAfter: (calls: number) => void (state.callsLeft = calls), isDead: () => state.callsLeft < 0 };
+  return { fs, dieAfter: (calls: number) => void (state.callsLeft = calls), heal: () => void (state.callsLeft = Number.POSITIVE_INFINITY), isDead: () => state.callsLeft < 0 };
 };

@@ -58,6 +58,7 @@ describe(`${HOURS} hours, 50 containers and a kimi on the host`, { timeout: 300_
     expect(rejected).toBe(0);
     expect(chains.map(({ live }) => live)).toEqual([true, true]);
     for (const client of clients) expect(await client.isLoggedOut()).toBe(false);
+    for (const name of names) expect(await world.credentialOf(name)).toMatchObject({ refresh_token: '', expires_at: 0 });
     const least = (HOURS * HOUR) / (STRICT.expiresIn / 2);
     expect(chains[0]?.refreshes).toBeGreaterThanOrEqual(least - 1);
     expect(chains[0]?.refreshes).toBeLessThanOrEqual(least + 2);
