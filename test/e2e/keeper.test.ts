@@ -73,12 +73,15 @@ const credentialIn = async (dir: string): Promise<Credential> => {
 
 const homeOf = (container: string) => path.join(world.sandbox.dirs.home, 'data', container, 'home/.kimi-code');
 
+/** What was printed tells more than the code. */
+const expectSuccess = (code: number, stderr: string) => expect(code === 0 ? '' : stderr).toBe('');
+
 /** Starts an instance that goes on; the name of its container. */
 const start = async (...options: string[]): Promise<string> => {
   const before = await world.containers();
   const args = ['load', 'agent-smith', world.sandbox.dirs.project, '--agent', 'kimi', '--network', world.sandbox.network, '--detach', '--no-input', ...options];
   const { code, stderr } = await world.jackin(args);
-  expect(code, stderr).toBe(0);
+  expectSuccess(code, stderr);
   return (await world.containers()).find((container) => !before.includes(container)) ?? '';
 };
 
@@ -145,7 +148,7 @@ test('three containers on one login: every prompt is answered, and only the host
   while (Date.now() < until) {
     const answers = await Promise.all(containers.map((container) => ask(container, `round ${asked}`)));
     for (const { code, stdout, stderr } of answers) {
-      expect(code, stderr).toBe(0);
+      expectSuccess(code, stderr);
       expect(stdout).toContain(`fake kimi heard: round ${asked}`);
     }
     asked += 1;
@@ -183,7 +186,7 @@ test('a session of several turns goes on while its token is replaced again and a
   const container = await start('--login', 'work');
   const turns = FULL ? 6 : 3;
   const { code, stdout, stderr } = await ask(container, `tool-sleep 12 turns ${turns}`);
-  expect(code, stderr).toBe(0);
+  expectSuccess(code, stderr);
   expect(stdout).toContain('fake kimi heard: tool-sleep');
   const chats = (await server.requests()).filter(({ path: where }) => where === CHAT);
   expect(chats.map(({ status: answer }) => answer)).toEqual(Array.from({ length: turns + 1 }, () => 200));
@@ -211,7 +214,7 @@ test('a keeper that is killed is replaced while a session is attached, and what 
   await expect.poll(async () => (await server.requests()).some(({ path: where }) => where === CHAT), SOON).toBe(true);
   process.kill(first, 'SIGKILL');
   const { code, stderr } = await long;
-  expect(code, stderr).toBe(0);
+  expectSuccess(code, stderr);
   const { pid: second, running } = await status();
   expect(running).toBe(true);
   expect(second).not.toBe(first);

@@ -83,6 +83,18 @@ describe('a start with a lease', () => {
     expect((await backups()).join('')).toContain('refresh-secret-8');
   });
 
+  test('leaves none under another name either, although it was renewed inside', async () => {
+    const other = 'credentials/kimi-code-env-0e4f99c69cc27850.json';
+    const files = Object.entries({ ...kimiCodeFiles(), [other]: credential({ serial: 4 }) }).map(([file, text]) => ({ path: file, bytes: Buffer.from(text) }));
+    await provisionHandoff(roots.handoff, [{ name: 'kimi-code', action: 'replace', files }], ME);
+    await prepare({ slug: 'kimi', mode: 'sync' });
+    await writeFile(inHome(other), credential({ serial: 6 }));
+    await handOver(lease(1));
+    await prepare();
+    expect(await readdir(inHome('credentials'))).toEqual(['kimi-code.json']);
+    expect((await backups()).join('')).toContain('refresh-secret-6');
+  });
+
   test('takes away the credential of kimi-cli that an earlier launch had placed', async () => {
     const files = Object.entries(kimiCliFiles()).map(([file, text]) => ({ path: file, bytes: Buffer.from(text) }));
     await provisionHandoff(roots.handoff, [{ name: 'kimi', action: 'replace', files }], ME);
