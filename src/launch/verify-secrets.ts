@@ -1,8 +1,10 @@
 import path from 'node:path';
 import { AGENTS, type Agent } from '../agents/agents.ts';
 import { HOSTS_FILE } from '../agents/github-login.ts';
+import { isAccountName } from '../agents/account-name.ts';
 import { isAtHome } from '../agents/placed-login.ts';
 import { readEntries } from '../auth/env-values.ts';
+import { ownLoginDir } from '../auth/own-login.ts';
 import { isTooShort, sameSecrets } from '../auth/secret-scan.ts';
 import { isSecretVariable, secretsIn } from '../auth/secret-values.ts';
 import { readConfigFiles } from '../config/files.ts';
@@ -10,6 +12,7 @@ import type { Paths } from '../config/paths.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
 import { resolveConfig } from '../config/resolve.ts';
 import type { InstanceRecord } from '../instances/record.ts';
+import { readLease } from '../keeper/holders.ts';
 import { usedEntries } from '../plan/auth.ts';
 import { githubEntries } from '../plan/github.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -72,6 +75,13 @@ const shelvesOf = (directory: string): Shelf[] => [
   ),
 ];
 
+/** The login of jackin's own that an instance holds a lease of: what renews it may be nowhere near a container. */
+const ownShelf = async (directory: string, { loginsDir }: Paths): Promise<Shelf[]> => {
+  const account = await readLease(directory);
+  if (account === undefined || !isAccountName(account)) return [];
+  return [{ root: ownLoginDir(loginsDir, account), wanted: (file) => /^credentials(\/|$)/.test(file), nameOf: (file, key) => named(`login kimi:${account}`, file, key) }];
+};
+
 /** The text of a file, or why it is not read. It may grow meanwhile. */
 const readCredential = async ({ kind, read }: TreeEntry): Promise<{ text: string } | { why: string }> => {
   if (kind !== 'file') return { why: `is a ${kind === 'link' ? 'link, which is not followed' : 'special file'}` };
@@ -86,10 +96,10 @@ const readCredential = async ({ kind, read }: TreeEntry): Promise<{ text: string
 };
 
 /** Secrets in the credential files of an instance. The agent may have put anything there: nothing is followed, nothing large is read. */
-const fileSecrets = async (directory: string, signal: AbortSignal): Promise<InstanceSecrets> => {
+const fileSecrets = async (directory: string, paths: Paths, signal: AbortSignal): Promise<InstanceSecrets> => {
   const secrets: NamedSecret[] = [];
   const unread: Unread[] = [];
-  for (const { root, wanted, nameOf } of shelvesOf(directory)) {
+  for (const { root, wanted, nameOf } of [...(await ownShelf(directory, paths)), ...shelvesOf(directory)]) {
     const missed: Unread[] = [];
     for await (const entry of walkTree(root, missed, wanted)) {
       signal.throwIfAborted();
@@ -158,7 +168,7 @@ export const secretsOf = async (
   deps: Deps,
 ): Promise<InstanceSecrets> => {
   const variables = await variableSecrets(record, withOp, paths, deps);
-  const files = await fileSecrets(directory, deps.signal);
+  const files = await fileSecrets(directory, paths, deps.signal);
   const all = withoutTwins([...variables.secrets, ...files.secrets].filter(({ secret }) => !isTooShort(secret)));
   const notLookedFor = [...variables.notLookedFor, ...files.notLookedFor];
   if (all.length <= MAX_SECRETS) return { secrets: all, notLookedFor };

@@ -192,6 +192,13 @@ describe('a trace', () => {
     expect((await verified([ID])).findings).toMatchObject([{ place: 'log', secret: 'kimi credentials/kimi-code.json access_token (handed over in gen-1)' }]);
   });
 
+  it('of what renews the login that the instance has a lease of counts as well', async () => {
+    await put('.jackin/lease.json', JSON.stringify({ agent: 'kimi', login: 'work' }));
+    await sandbox.write(path.join('jackin/logins/kimi', 'work', 'credentials/kimi-code.json'), JSON.stringify({ access_token: ACCESS, refresh_token: 'fake-of-the-owner-0123' }));
+    container().log.push('fake-of-the-owner-0123');
+    expect((await verified([ID])).findings).toMatchObject([{ place: 'log', secret: 'login kimi:work credentials/kimi-code.json refresh_token' }]);
+  });
+
   it('of a token in a backup of an earlier login counts as well', async () => {
     await put('home/.kimi-code/.jackin/backups/2026-0/.kimi-code/credentials/kimi-code.json', credential('fake-earlier-0123456789'));
     container().log.push('fake-earlier-0123456789');
