@@ -19,6 +19,9 @@ const lookAtTree = async (root: string, look: Look, wanted: (file: string) => bo
   return `${sizeText(look.bytes())}, ${countText(files, 'file')}`;
 };
 
+/** Where logins of jackin's own are meant to be. Beside them nothing may hold what is in them. */
+const OWN_CREDENTIALS = /^logins\/kimi\/[^/]+\/credentials$/;
+
 /** The state of an instance outside of its credential places, and what jackin keeps for itself. */
 export const statePlaces = (paths: Paths, container: string): PlaceToLook[] => {
   const isElsewhere = (file: string): boolean => !CREDENTIAL_PLACES.some((place) => place === file);
@@ -26,6 +29,6 @@ export const statePlaces = (paths: Paths, container: string): PlaceToLook[] => {
   return [
     { place: 'state', run: async (look) => await lookAtTree(path.join(paths.dataDir, container), look, isElsewhere) },
     // The state of other instances holds their credentials, which may be the same.
-    { place: 'jackin home', run: async (look) => await lookAtTree(paths.jackinHome, look, (file) => file !== data) },
+    { place: 'jackin home', run: async (look) => await lookAtTree(paths.jackinHome, look, (file) => file !== data && !OWN_CREDENTIALS.test(file)) },
   ];
 };

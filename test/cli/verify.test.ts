@@ -195,8 +195,13 @@ describe('a trace', () => {
   it('of what renews the login that the instance has a lease of counts as well', async () => {
     await put('.jackin/lease.json', JSON.stringify({ agent: 'kimi', login: 'work' }));
     await sandbox.write(path.join('jackin/logins/kimi', 'work', 'credentials/kimi-code.json'), JSON.stringify({ access_token: ACCESS, refresh_token: 'fake-of-the-owner-0123' }));
+    expect((await verified([ID])).findings).toEqual([]);
+    await sandbox.write('jackin/keeper/log', 'fake-of-the-owner-0123');
     container().log.push('fake-of-the-owner-0123');
-    expect((await verified([ID])).findings).toMatchObject([{ place: 'log', secret: 'login kimi:work credentials/kimi-code.json refresh_token' }]);
+    expect((await verified([ID])).findings).toMatchObject([
+      { place: 'log', secret: 'login kimi:work credentials/kimi-code.json refresh_token' },
+      { place: 'jackin home', where: 'keeper/log' },
+    ]);
   });
 
   it('of a token in a backup of an earlier login counts as well', async () => {

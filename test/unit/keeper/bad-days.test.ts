@@ -163,6 +163,7 @@ const expectEnded = ({ status, sent, state }: Lived, { rotation, losses }: Day):
 
 test.each(days)('day $seed: $rotation, answers lost: $losses', { timeout: 60_000 }, async (day) => {
   const lived = await live(day);
+  expect(lived.report.chains).toHaveLength(1);
   // Where a token is good for ever, it is sent for ever.
   if (day.rotation !== 'non-rotating') expectPatience(lived);
   const wasRefused = lived.report.rejected > 0;
