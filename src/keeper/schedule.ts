@@ -30,9 +30,10 @@ export const untilDue = (token: KimiToken, now: Instant, since: Instant | undefi
   const life = token.expiresIn * 1000;
   const margin = marginOf(token, luck);
   const left = token.expiresAt * 1000 - now.wall;
-  // Nobody lives longer than at birth: the wall clock was set back, and only the other one can be asked.
-  if (life > 0 && left > life + SLACK_MS) return since === undefined ? 0 : life - margin - (now.elapsed - since.elapsed);
-  return left - margin;
+  if (life <= 0) return left - margin;
+  // Nobody lives longer than at birth: the wall clock was set back, and nothing tells how old this one is.
+  if (since === undefined) return left > life + SLACK_MS ? 0 : left - margin;
+  return Math.min(left, life - (now.elapsed - since.elapsed)) - margin;
 };
 
 const FIRST_RETRY_MS = 1000;

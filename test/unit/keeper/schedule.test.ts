@@ -27,6 +27,8 @@ describe('a token is renewed', () => {
   it('by the clock that cannot be set, when the other one was set back', () => {
     const setBack = { wall: NOW.wall - 3_600_000, elapsed: NOW.elapsed + 100_000 };
     expect(untilDue(token(900), setBack, NOW, 0)).toBe(350_000);
+    // By so little that nothing looks wrong: the life of the token is over all the same.
+    expect(untilDue(token(900), { wall: NOW.wall + 400_000 - 300_000, elapsed: NOW.elapsed + 400_000 }, NOW, 0)).toBe(50_000);
     // A process that has never seen it before cannot tell how old it is.
     expect(untilDue(token(900), setBack, undefined, 0)).toBe(0);
   });
