@@ -69,7 +69,7 @@ describe('the running containers', () => {
     ['an error', { 'GET /events': json(500, { message: 'no' }) }],
     ['something else', { 'GET /events': json(200, 'x'), 'GET /containers/json': json(200, { message: 'what?' }) }],
   ])('are unknown to an engine that answers with %s', async (_what, answers) => {
-    const { told } = await watch(answers as Record<string, Answer>);
+    const { told } = await watch(answers);
     await expect.poll(() => told.length).toBeGreaterThan(0);
     expect(told).toEqual([undefined]);
   });

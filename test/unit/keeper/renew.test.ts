@@ -184,7 +184,7 @@ describe('a server that does not answer as it should', () => {
     at.kimi.schedule(fault);
     const failed = await renew();
     expect(failed).toMatchObject({ kind: 'failed', why: expect.stringContaining(said) });
-    if ('retryAfter' in fault) expect(failed).toMatchObject({ afterMs: 40_000 });
+    expect(failed).toMatchObject('retryAfter' in fault ? { afterMs: 40_000 } : {});
     expect(parseToken(await readFile(at.file, 'utf8'))).toEqual(at.first);
     expect(await readdir(path.dirname(at.file))).toEqual(['kimi-code.json']);
     expect(await renew()).toMatchObject({ kind: 'good' });
@@ -225,7 +225,7 @@ describe('a disk', () => {
       const go = createRenew({ ...at.world, fs: makeFaulty(fsPromises, fault) });
       const renewed = await go('work', ALWAYS);
       if (fault.step < failAt) break;
-      if (renewed.kind === 'failed') expect(renewed.why).toMatch(/the disk is full/);
+      expect(renewed).toMatchObject(renewed.kind === 'failed' ? { why: expect.stringContaining('the disk is full') } : { kind: 'good' });
       expect(failAt).toBeLessThan(100);
       // Whatever happened, the next one works on: nothing was lost.
       expect(await go('work', ALWAYS), `after a full disk at step ${failAt}`).toMatchObject({ kind: 'good' });
@@ -266,8 +266,8 @@ describe('a keeper that is killed at any step', () => {
       steps = failAt;
       const next = await renew();
       expect(['good', 'ended']).toContain(next.kind);
-      if (next.kind === 'good') expect(await at.works()).toBe(true);
-      else lost.push(failAt);
+      expect(next.kind === 'ended' || (await at.works())).toBe(true);
+      if (next.kind === 'ended') lost.push(failAt);
       const times = at.sent.filter((token) => token === at.first.refreshToken).length;
       expect(times, 'how often one token was sent').toBeLessThanOrEqual(2);
       expect(await readdir(path.dirname(at.file))).toEqual(['kimi-code.json']);

@@ -162,7 +162,7 @@ describe('an instance', () => {
     running.add('jk-one');
     await hold.started();
     // As if it had been killed: nothing is said.
-    cleanUp.splice(cleanUp.length - 1, 1)[0]?.();
+    void cleanUp.splice(cleanUp.length - 1, 1)[0]?.();
     await expect.poll(() => said.filter((line) => line.endsWith(' runs')).length, { timeout: 5000 }).toBe(2);
     hold.release();
   });
