@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parseToken, printToken } from '../../../src/agents/kimi-token.ts';
 import { ownLoginDir, readOwnLogin } from '../../../src/auth/own-login.ts';
 import { locatePaths, type Paths } from '../../../src/config/paths.ts';
@@ -164,6 +164,17 @@ describe('an instance', () => {
     // As if it had been killed: nothing is said.
     void cleanUp.splice(cleanUp.length - 1, 1)[0]?.();
     await expect.poll(() => said.filter((line) => line.endsWith(' runs')).length, { timeout: 5000 }).toBe(2);
+    hold.release();
+  });
+
+  it('has a new token within seconds after the machine has slept', async () => {
+    await logIn();
+    const hold = await holdLogin('work', 'jk-one', deps());
+    await sleep(300);
+    const awake = Date.now.bind(Date);
+    const asleep = vi.spyOn(Date, 'now').mockImplementation(() => awake() + 8 * 3_600_000);
+    cleanUp.push(async () => asleep.mockRestore());
+    await expect.poll(() => refreshes, { timeout: 5000 }).toBe(1);
     hold.release();
   });
 
