@@ -50,6 +50,8 @@ const converse = (socket: Socket, clients: Set<Socket>, { keeper, poke, stop }: 
       case 'hold':
         release?.();
         release = keeper.expect(request.account, request.container);
+        // When it is due next may be sooner than anything that was known before.
+        poke();
         return freshen(request.account);
       case 'started':
         setTimeout(letGo, SETTLING_MS, release).unref();
