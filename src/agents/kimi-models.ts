@@ -51,17 +51,19 @@ const effortsIn = (entry: Table): KimiModel['efforts'] => {
   return { valid: valid.filter((effort): effort is string => typeof effort === 'string'), ...(fallback !== undefined && { default: fallback }) };
 };
 
-const PROTOCOLS: Readonly<Record<string, KimiModel['protocol']>> = { anthropic: 'anthropic', response: 'openai_responses' };
+const PROTOCOLS: ReadonlyMap<string | undefined, KimiModel['protocol']> = new Map([['anthropic', 'anthropic'], ['response', 'openai_responses']]);
 
 const modelIn = (entry: unknown): KimiModel | { broken: string } => {
   if (!isTable(entry)) return { broken: 'an entry is not an object' };
   const id = textOf(entry, 'id');
   if (id === undefined) return { broken: 'a model has no id' };
+  // It becomes a name that a person types, and a line of what a person is told.
+  if (/[\p{Cc}\p{Cf}]/u.test(id)) return { broken: `the model id ${JSON.stringify(id)} holds characters that nobody can see` };
   const contextSize = entry['context_length'];
   if (typeof contextSize !== 'number' || !Number.isSafeInteger(contextSize) || contextSize < 1) return { broken: `the model ${JSON.stringify(id)} has no context_length` };
   const displayName = textOf(entry, 'display_name');
   const thinkingType = thinkingTypeIn(entry);
-  const protocol = PROTOCOLS[textOf(entry, 'protocol') ?? ''];
+  const protocol = PROTOCOLS.get(textOf(entry, 'protocol'));
   const efforts = effortsIn(entry);
   return {
     id,

@@ -72,8 +72,8 @@ const windowsByName = (usages: Table, now: Date): QuotaWindow[] => {
   return [...row('5h limit', 'limit_5h'), ...row('Weekly limit', 'limit_7d'), ...month];
 };
 
-const MINUTES: Readonly<Record<string, number>> = { MINUTE: 1, HOUR: 60, DAY: 24 * 60, WEEK: 7 * 24 * 60 };
 const WEEK = 7 * 24 * 60;
+const MINUTES: ReadonlyMap<string, number> = new Map([['MINUTE', 1], ['HOUR', 60], ['DAY', 24 * 60], ['WEEK', WEEK]]);
 
 /** `5h limit` for 300 minutes: the largest unit that the length is a whole number of. */
 const nameOfLength = (minutes: number): string => {
@@ -85,11 +85,12 @@ const nameOfLength = (minutes: number): string => {
 
 const nameOfWindow = (item: Table, index: number): string => {
   const given = ['name', 'title', 'scope'].map((key) => textOf(item, key) ?? textOf(tableOf(item, 'detail'), key)).find((name) => name !== undefined);
-  if (given !== undefined) return given.replaceAll(/[^\p{L}\p{N}\p{P}\p{S}]+/gu, ' ').trim().slice(0, 40);
+  const name = given?.replaceAll(/[^\p{L}\p{N}\p{P}\p{S}]+/gu, ' ').trim().slice(0, 40);
+  if (name) return name;
   const window = tableOf(item, 'window');
-  const unit = MINUTES[(textOf(window, 'timeUnit') ?? textOf(window, 'time_unit') ?? '').replace(/^TIME_UNIT_/, '')];
-  const duration = numberOf(window['duration']);
-  return unit === undefined || duration === undefined || duration <= 0 ? `Limit ${index + 1}` : nameOfLength(duration * unit);
+  const unit = MINUTES.get((textOf(window, 'timeUnit') ?? textOf(window, 'time_unit') ?? '').replace(/^TIME_UNIT_/, ''));
+  const minutes = (numberOf(window['duration']) ?? 0) * (unit ?? 0);
+  return minutes > 0 && Number.isSafeInteger(minutes) ? nameOfLength(minutes) : `Limit ${index + 1}`;
 };
 
 /** The older form: so much of a limit, which may be told as what is left of it. */

@@ -16,7 +16,7 @@ const LOST_POLLS = 5;
 export interface DeviceCode {
   userCode: string;
   url: string;
-  /** Seconds; undefined when the server does not say. */
+  /** Seconds that it is waited for at most; undefined when the server does not say. */
   expiresIn: number | undefined;
 }
 
@@ -52,9 +52,12 @@ const requestCode = async (send: Send, server: OauthServer, signal: AbortSignal)
   const deviceCode = textOf(fields, 'device_code');
   const url = textOf(fields, 'verification_uri_complete');
   if (userCode === undefined || deviceCode === undefined || url === undefined) throw failed(what, 'its answer is not whole');
+  // A person is shown both, and told to open the one: a line break would forge lines, another scheme be something else than a page.
+  if (!/^[\x20-\x7e]{1,64}$/.test(userCode) || !/^https?:\/\/[\x21-\x7e]{1,2000}$/i.test(url)) throw failed(what, 'its answer makes no sense');
   const interval = fields['interval'];
   const intervalS = Math.max(1, typeof interval === 'number' ? interval : DEFAULT_INTERVAL_S);
-  return { userCode, deviceCode, url, intervalS, expiresIn: positiveNumber(fields['expires_in']) };
+  const expiresIn = positiveNumber(fields['expires_in']);
+  return { userCode, deviceCode, url, intervalS, expiresIn: expiresIn && Math.min(expiresIn, LIMIT_MS / 1000) };
 };
 
 type Polled = { grant: Grant } | 'pending' | 'slower' | 'expired' | 'lost';
@@ -91,7 +94,8 @@ const awaitGrant = async (send: Send, server: OauthServer, code: Asked, until: n
     if (polled === 'slower') intervalS += SLOWER_BY_S;
     lost = polled === 'lost' ? lost + 1 : 0;
     if (lost > LOST_POLLS) throw failed('the login failed', `${server.oauthHost} could not be reached ${lost} times`);
-    await sleep(intervalS * 1000, signal);
+    // What no timer can count would be no pause at all.
+    await sleep(Math.min(intervalS * 1000, Math.max(0, until - now()), LIMIT_MS), signal);
     // Only after the pause: a server whose codes are all expired must not be asked without end for more.
     if (polled === 'expired') return undefined;
   }

@@ -21,6 +21,7 @@ export const requestModels = async (send: Send, { baseUrl, accessToken, headers 
     answer = await send(request, signal);
   } catch (error) {
     if (!(error instanceof SendError)) throw error;
+    if (signal.aborted) throw new JackinError('interrupted', 'asking for the models: interrupted');
     throw new JackinError('failed', `${what}: ${error.message}`, { cause: error });
   }
   if (answer.status !== 200) {

@@ -57,6 +57,9 @@ export const serverSays = ({ status, body }: HttpAnswer, secrets: readonly strin
   return line === '' ? bare : `${line} (HTTP ${status})`;
 };
 
+/** No date can be made of some numbers. Real tokens live for minutes; one that is said to live longer than this is renewed before. */
+const MAX_LIFE_S = 365 * 24 * 3600;
+
 /** The token in an answer; undefined when a part is missing without which there is nothing to keep. */
 export const grantIn = (body: string): Grant | undefined => {
   const fields = fieldsOf(body);
@@ -64,7 +67,9 @@ export const grantIn = (body: string): Grant | undefined => {
   const refreshToken = textOf(fields, 'refresh_token');
   const expiresIn = positiveNumber(fields['expires_in']);
   if (accessToken === undefined || refreshToken === undefined || expiresIn === undefined) return undefined;
-  return { accessToken, refreshToken, expiresIn, scope: textOf(fields, 'scope') ?? '', tokenType: textOf(fields, 'token_type') ?? 'Bearer' };
+  // What no header can hold was damaged on its way, and nobody could use it.
+  if (!/^[\x21-\x7e]+$/.test(accessToken)) return undefined;
+  return { accessToken, refreshToken, expiresIn: Math.min(expiresIn, MAX_LIFE_S), scope: textOf(fields, 'scope') ?? '', tokenType: textOf(fields, 'token_type') ?? 'Bearer' };
 };
 
 /** Milliseconds in a `Retry-After`. A date is taken against the server's own clock, which may be another one than ours. */

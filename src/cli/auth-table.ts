@@ -82,14 +82,14 @@ const whyLines = (contexts: ContextStatus[]): string[] => {
 };
 
 /** One line for each of jackin's own logins, and one for whatever is going to go wrong. */
-const chainLines = ({ chains, keeper }: AuthStatus): string[] => {
+const chainLines = ({ chains, keeper }: AuthStatus, now: Date): string[] => {
   const running = keeper === null ? 'the keeper does not run' : `the keeper runs (pid ${keeper.pid})`;
   const kept = chains
     .filter(({ owner }) => owner === 'keeper')
     .map(({ agent, login, account, holders, expires_at: end, refreshed_at: at }) => {
       const facts = [
         ...(account === null ? [] : [account]),
-        ...(end === null ? [] : [`access until ${clock(end)}`]),
+        ...(end === null ? [] : [`access ${new Date(end) > now ? 'until' : 'ended'} ${clock(end)}`]),
         at === null ? 'not renewed yet' : `renewed ${clock(at)}`,
         holders.length === 0 ? 'no container has a lease' : `leases: ${holders.join(', ')}`,
       ];
@@ -131,7 +131,7 @@ const instanceLines = ({ instances, instances_note: note }: AuthStatus, now: Dat
 export const authStatusText = (status: AuthStatus, now: Date): string => {
   const oneLine = (line: string): string => line.replaceAll(/\p{Cc}/gu, '\ufffd');
   const whys = whyLines(status.contexts).map(oneLine);
-  const chains = chainLines(status).map(oneLine);
+  const chains = chainLines(status, now).map(oneLine);
   const section = (lines: string[]): string[] => (lines.length === 0 ? [] : ['', ...lines]);
   return [...contextLines(status.contexts, now), ...section(whys), ...instanceLines(status, now), ...section(chains)].join('\n');
 };

@@ -3,6 +3,7 @@ import { type OwnLogin, readOwnLogin } from '../auth/own-login.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
 import { JackinError } from '../shared/errors.ts';
 import { connectKeeper, type KeeperLine } from './ask-keeper.ts';
+import type { KeeperRequest } from './keeper-socket.ts';
 
 /** What asking the keeper needs of the outside world. */
 export interface KeeperDeps {
@@ -38,6 +39,19 @@ export const openKeeper = async (paths: Paths, { startKeeper, signal }: Pick<Kee
   }
 };
 
+/** The keeper goes on with what it was asked for; it is only not waited for. */
+const askUntil = async (line: KeeperLine, request: KeeperRequest, signal: AbortSignal): Promise<void> => {
+  signal.addEventListener('abort', line.close, { once: true });
+  try {
+    if (signal.aborted) line.close();
+    await line.ask(request);
+  } catch (error) {
+    throw signal.aborted ? new JackinError('interrupted', 'waiting for the keeper: interrupted', { cause: error }) : error;
+  } finally {
+    signal.removeEventListener('abort', line.close);
+  }
+};
+
 /**
  * One of jackin's own logins, with a token that is good for a while: its keeper is
  * asked to see to that. Throws `not-found`, `auth.dead`, or `failed` when it cannot be
@@ -49,7 +63,7 @@ export const freshLogin = async (account: string, deps: KeeperDeps): Promise<Own
   await readOwnLogin(paths.loginsDir, account, deps.uid);
   const line = await openKeeper(paths, deps);
   try {
-    await line.ask({ op: 'fresh', account });
+    await askUntil(line, { op: 'fresh', account }, deps.signal);
   } finally {
     line.close();
   }
@@ -78,7 +92,7 @@ export const holdLogin = async (account: string, container: string, deps: Keeper
     }
   };
   try {
-    await line.ask({ op: 'hold', account, container });
+    await askUntil(line, { op: 'hold', account, container }, deps.signal);
     const login = await readOwnLogin(paths.loginsDir, account, deps.uid);
     return {
       login,

@@ -35,6 +35,8 @@ export interface Keeper {
   status: () => Promise<KeeperStatus>;
   /** Accounts with a holder. */
   held: () => Promise<string[]>;
+  /** Those that are under way. The keeper must not end before them: an answer that nobody waits for may be the login. */
+  renewals: () => Promise<unknown>[];
 }
 
 /** What is known of a login between two steps. */
@@ -221,7 +223,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
       state: login === undefined ? 'none' : state.ended ? 'ended' : trouble === null ? 'live' : 'trouble',
       expires_at: token === undefined ? null : (isoTime(token.expiresAt).expiresAt ?? null),
       refreshed_at,
-      next_refresh_at: login === undefined || state.ended ? null : new Date(options.now() + wait).toISOString(),
+      next_refresh_at: login === undefined || state.ended ? null : (isoTime((options.now() + wait) / 1000).expiresAt ?? null),
       why: trouble,
       holders: [...containers].sort(),
     };
@@ -240,5 +242,6 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
       return { pid: options.pid, started_at: started, logins: await Promise.all(held.map(([account, { all }]) => statusOf(account, all))) };
     },
     held: async () => [...(await holders()).keys()],
+    renewals: () => [...kept.values()].flatMap(({ renewing }) => renewing ?? []),
   };
 };

@@ -112,9 +112,11 @@ const followLogins = (loginsDir: string, poke: () => void) => {
 };
 
 const shortWaits = async (keeper: Keeper, { untilIdle }: RunOptions, clients: () => number, idle: { since: number | undefined }): Promise<'end' | number | undefined> => {
-  if (!untilIdle || clients() > 0 || (await keeper.held()).length > 0) {
+  const renews = keeper.renewals().length > 0;
+  if (!untilIdle || clients() > 0 || renews || (await keeper.held()).length > 0) {
     idle.since = undefined;
-    return undefined;
+    // Nothing wakes it when that ends.
+    return renews ? LINGER_MS : undefined;
   }
   idle.since ??= performance.now();
   const left = LINGER_MS - (performance.now() - idle.since);
@@ -167,6 +169,7 @@ export const runKeeper = async (options: RunOptions): Promise<'done' | 'already'
     } finally {
       followHeld([]);
       await server.close();
+      await Promise.allSettled(keeper.renewals());
       stop.abort();
     }
     log(`keeper ${process.pid} ends`);

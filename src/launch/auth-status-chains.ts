@@ -56,7 +56,9 @@ interface Copy {
 
 /** A container's copy of a login that rotates, with what the host has of it now; undefined when it holds none. */
 const copyOf = async (container: string, cell: InstanceCell, sourceDir: Parameters<HostLogins>[1]['sourceDir'], logins: HostLogins): Promise<Copy | undefined> => {
-  const holds = cell.mode === 'sync' && cell.login === null && cell.drift !== null && (cell.state === 'live' || cell.state === 'expired');
+  // Two that went apart are no copies of each other any more; their own line says so.
+  const isCopy = cell.drift !== null && cell.drift !== 'forked';
+  const holds = cell.mode === 'sync' && cell.login === null && isCopy && (cell.state === 'live' || cell.state === 'expired');
   const host = holds ? await logins(cell.agent, { sourceDir, login: undefined }).catch(() => undefined) : undefined;
   if (host === undefined) return undefined;
   const { dir, refreshable, account, expiresAt, state } = host.facts;

@@ -63,5 +63,6 @@ export const warningOf = ({ name, state, why, expires_at: end, keeperRuns, troub
     const access = end === null ? '' : ` Its access ${state === 'live' ? 'ends' : 'ended'} ${end}.`;
     return `The keeper does not run, so nobody renews the login ${name}.${access} To do: \`jackin keeper run\`.`;
   }
-  return trouble === null ? null : `The keeper could not renew the login ${name}: ${trouble}`;
+  // Renewing or handing out: the keeper says which.
+  return trouble === null ? null : `The keeper has trouble with the login ${name}: ${trouble}`;
 };

@@ -99,6 +99,7 @@ const modelsOfHost = async (sourceDir: string | undefined, deps: Deps): Promise<
     const models = await requestModels(createSend(deps.env), { baseUrl, accessToken, headers: {} }, deps.signal);
     return { ...configured, from: 'server', models: fromServer(models) };
   } catch (error) {
+    if (deps.signal.aborted) throw error;
     return { ...configured, why: messageOf(error) };
   }
 };

@@ -34,8 +34,9 @@ const hostIn = (env: Deps['env'], ...names: string[]): string | undefined => {
   const name = names.find((each) => env[each]?.trim());
   if (name === undefined) return undefined;
   const url = env[name]?.trim().replace(/\/+$/, '') ?? '';
-  if (URL.canParse(url) && /^https?:\/\//.test(url)) return url;
-  throw new JackinError('usage', `${name} is not the address of a server`, { hint: `give it as https://..., or unset ${name}` });
+  // It is kept, handed out and shown. A password in it would be as well; after a query no path could follow.
+  if (/^https?:\/\/[^\s@?#]+$/.test(url) && URL.canParse(url)) return url;
+  throw new JackinError('usage', `${name} is not the address of a server`, { hint: `give it as https://..., without a password or a query, or unset ${name}` });
 };
 
 /** Where to log in: what the environment says, as for Kimi itself, else the region, else where the login has been so far. */
@@ -57,13 +58,20 @@ const readOld = async (paths: Paths, account: string, uid: number): Promise<OwnL
   }
 };
 
+/** A link would lead the new grant into another directory, such as that of the host's own Kimi. */
+const assertOwnPlace = async (dir: string): Promise<boolean> => {
+  const info = await unlessMissing(nodeFs.lstat(dir));
+  if (info?.isDirectory() === false) throw new JackinError('conflict', `${dir} is no directory, so no login can be there`, { hint: 'move it away, or choose another name with --account' });
+  return info !== undefined;
+};
+
 /** The grant is good only once: from here to the disk nothing may come in between that is not needed. */
 const keepGrant = async (paths: Paths, account: string, login: Omit<NewLogin, 'config'>, { uid, signal }: Deps): Promise<void> => {
   const dir = ownLoginDir(paths.loginsDir, account);
   const old = await readOld(paths, account, uid);
   const sameHosts = old?.oauthHost === login.oauthHost && old.baseUrl === login.baseUrl;
   const config: KimiConfig = old !== undefined && sameHosts ? old.config : configWith(old?.config ?? {}, login, [USUAL_MODEL]);
-  if ((await unlessMissing(nodeFs.lstat(dir))) === undefined) {
+  if (!(await assertOwnPlace(dir))) {
     await createOwnLogin(paths.loginsDir, account, { ...login, config });
     return;
   }
@@ -75,6 +83,7 @@ const keepGrant = async (paths: Paths, account: string, login: Omit<NewLogin, 'c
 /** Logs in with a code that `onCode` shows to a person. Until there is a new grant, nothing is written. */
 export const logInKimi = async ({ account, region }: LoginRequest, onCode: (code: DeviceCode) => void, deps: Deps): Promise<LoggedIn> => {
   const paths = locatePaths(deps);
+  await assertOwnPlace(ownLoginDir(paths.loginsDir, account));
   const old = await readOld(paths, account, deps.uid);
   const hosts = hostsFor(deps.env, region, old);
   const deviceId = old?.deviceId || newDeviceId();

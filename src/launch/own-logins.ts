@@ -3,6 +3,7 @@ import { KIMI_REGIONS, type KimiHosts, type KimiRegion } from '../agents/kimi-ho
 import { judgeLogin } from '../agents/kimi-login.ts';
 import type { LoginState } from '../agents/login-facts.ts';
 import { listOwnLogins, type OwnLogin, ownLoginDir, readOwnLogin } from '../auth/own-login.ts';
+import { isoTime } from '../auth/source.ts';
 import { removeOwnLogin, withLoginsLock } from '../auth/write-own-login.ts';
 import { locatePaths, type Paths } from '../config/paths.ts';
 import { holdersOf } from '../keeper/holders.ts';
@@ -39,7 +40,7 @@ const regionOf = ({ oauthHost, baseUrl }: KimiHosts): KimiRegion | null =>
 
 const stateOf = (login: OwnLogin, note: LoginNote, now: Date): Pick<OwnLoginView, 'account' | 'state' | 'why' | 'access_until'> => {
   const { account, state, why, expiresAt } = judgeLogin(login.files, 'kimi-code', now);
-  const facts = { account: account ?? null, access_until: expiresAt === undefined ? null : new Date(expiresAt * 1000).toISOString() };
+  const facts = { account: account ?? null, access_until: isoTime(expiresAt).expiresAt ?? null };
   const ended = login.token && endOf(note, login.token);
   return ended === undefined ? { ...facts, state, why } : { ...facts, state: 'ended', why: `The server does not renew it any more: ${ended.why}.` };
 };

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
@@ -190,4 +190,18 @@ test('a host in the environment that is no address is refused before anything is
   const run = await box.run(['login', 'kimi'], { env: { KIMI_CODE_OAUTH_HOST: 'file:///etc' } });
   expect(run.code).toBe(2);
   expect(run.stderr).toContain('KIMI_CODE_OAUTH_HOST');
+});
+
+test.each(['a link', 'a file'])('%s in the place of a login is left alone, and nobody is asked to confirm anything', async (what) => {
+  const box = await makeSandbox();
+  const kimi = await startKimi({ now: () => NOW });
+  await box.write('home/.kimi-code/credentials/kimi-code.json', 'of the host');
+  const place = dirOf(box, 'work');
+  await mkdir(path.dirname(place), { recursive: true });
+  await (what === 'a link' ? symlink(path.join(box.home, '.kimi-code'), place) : writeFile(place, ''));
+  const run = await box.run(['login', 'kimi', '--account', 'work'], { env: kimi.env });
+  expect(run.code).toBe(8);
+  expect(run.stderr).toContain(`${place} is no directory`);
+  expect(kimi.asked()).toEqual([]);
+  expect(await readdir(path.join(box.home, '.kimi-code', 'credentials'))).toEqual(['kimi-code.json']);
 });

@@ -78,6 +78,17 @@ test('one that makes no sense does not hide the others', async () => {
   expect(run.stdout).toMatch(/kimi:work .* live/);
 });
 
+test('one whose end no date can be made of is listed, and can be removed', async () => {
+  const box = await makeSandbox();
+  await makeLogin(box, 'odd', 1e15);
+  await makeLogin(box, 'work');
+  const run = await box.run(['logins', 'list']);
+  expect(run.code).toBe(0);
+  expect(run.stdout).toMatch(/kimi:odd .* live +- /);
+  expect(run.stdout).toMatch(/kimi:work .* live/);
+  expect((await box.run(['logins', 'remove', 'odd', '--yes'])).code).toBe(0);
+});
+
 test('show takes either name, and one that is not there is said with those that are', async () => {
   const box = await makeSandbox();
   await makeLogin(box, 'work');

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { slotForHosts } from '../../src/agents/kimi-config.ts';
@@ -129,6 +131,8 @@ test('when the server does not say, the configured models are listed with the re
   expect(run.code).toBe(0);
   expect(run.stderr).toContain('unknown access token (HTTP 401)');
   expect(run.stdout).toContain('kimi-code/old');
+  // Ctrl-C is no such reason.
+  expect(await box.run(['models', 'kimi'], { signal: AbortSignal.abort() })).toMatchObject({ code: 130, stdout: '' });
 });
 
 test('the host\u2019s configuration is Kimi\u2019s to change', async () => {
@@ -136,6 +140,24 @@ test('the host\u2019s configuration is Kimi\u2019s to change', async () => {
   const run = await box.run(['models', 'kimi', '--update']);
   expect(run.code).toBe(2);
   expect(run.stderr).toContain('--login');
+});
+
+test('who is interrupted is told so, and gets no other list in its place', async () => {
+  const box = await makeSandbox();
+  const kimi = await startKimi();
+  const options = withKeeper(kimi);
+  expect((await box.run(['login', 'kimi', '--account', 'work'], options)).code).toBe(0);
+  const silent = createServer().listen(0, '127.0.0.1');
+  onTestFinished(() => void (silent.closeAllConnections(), silent.close()));
+  const stop = new AbortController();
+  silent.once('request', () => stop.abort());
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const config = path.join('jackin/logins/kimi', 'work', 'config.toml');
+  await box.write(config, (await box.read(config)).replaceAll(`${kimi.url}/coding`, `http://127.0.0.1:${port}/coding`));
+  const dir = path.join(box.jackinHome, 'logins/kimi', 'work', 'credentials');
+  await rename(path.join(dir, (await readdir(dir))[0]!), path.join(dir, `${slotForHosts(`http://127.0.0.1:${port}/coding/v1`, kimi.url)}.json`));
+  expect((await box.run(['models', 'kimi', '--login', 'work'], { ...options, signal: stop.signal })).code).toBe(130);
 });
 
 test('without any login there is nothing to list', async () => {

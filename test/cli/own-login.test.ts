@@ -106,6 +106,7 @@ describe('auth status', () => {
     await makeLogin('work', credential({ expiresAt: minutes(-60) }));
     const { code, stdout } = await status('--check');
     expect([code, stdout]).toEqual([0, expect.stringContaining('kimi: Its access has ended, and the keeper renews it when it is needed.')]);
+    expect(stdout).toContain('login kimi:work: op@example.test, access ended 2026-11-21 11:00Z, not renewed yet');
     await end('work', 'invalid_grant', credential({ expiresAt: minutes(-60) }));
     expect(await status('--check')).toMatchObject({ code: 4, stderr: expect.stringContaining('(dead). The server does not renew it any more: invalid_grant. To do: run `jackin login kimi --account work`') });
   });
@@ -184,7 +185,7 @@ describe('auth status of instances', () => {
     await makeLogin('work');
     await withLease('1aaaaaaa', 'work');
     await keeperThatSays([{ account: 'work', state: 'trouble', why: 'The server did not answer.' }]);
-    expect((await status()).stdout).toContain('kimi: The keeper could not renew the login work: The server did not answer.');
+    expect((await status()).stdout).toContain('kimi: The keeper has trouble with the login work: The server did not answer.');
   });
 
   it('counts who holds copies of one rotating login, the host among them', async () => {
@@ -198,6 +199,16 @@ describe('auth status of instances', () => {
     expect(chains[0].warning).toContain('`jackin login kimi`');
     expect(keeper).toBeNull();
     expect((await status()).stdout.match(/whoever refreshes second/g)).toHaveLength(1);
+  });
+
+  it('counts no container whose login went its own way', async () => {
+    await logInOnHost();
+    const [a, b] = [await withCopy('1aaaaaaa'), await withCopy('2bbbbbbb')];
+    await writeFiles(path.join(stateDir(b), 'home/.kimi-code'), kimiCodeFiles(credential({ refresh: 'fake-renewed-inside' })));
+    await logInOnHost(credential({ refresh: 'fake-renewed-on-the-host' }));
+    const { chains, instances } = await statusData();
+    expect(instances.map(({ agents }: { agents: { drift: string }[] }) => agents[0]?.drift)).toEqual(['host newer', 'forked']);
+    expect(chains).toMatchObject([{ holders: ['host', a] }]);
   });
 
   it('says nothing of copies where nobody else holds the login, or it is another account’s', async () => {

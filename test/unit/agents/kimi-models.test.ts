@@ -80,6 +80,7 @@ test.each([
   [{ protocol: 'anthropic' }, { protocol: 'anthropic', beta_api: true, adaptive_thinking: true }],
   [{ protocol: 'response' }, { protocol: 'openai_responses' }],
   [{ protocol: 'kimi' }, {}],
+  [{ protocol: 'constructor' }, {}],
   [{ think_efforts: { ...efforts, support: false } }, {}],
   [{ think_efforts: { support: true, valid_efforts: ['low', 1] } }, { support_efforts: ['low'] }],
   [{ think_efforts: { ...efforts, valid_efforts: [] } }, { default_effort: 'high' }],
@@ -121,4 +122,8 @@ test.each([
 ])('thinking that is %s, set to %s before, is %s after', (type, before, after) => {
   const config = configWith({ thinking: { enabled: before } }, china, read({ ...entry, supports_thinking_type: type }));
   expect(config['thinking']).toEqual({ enabled: after });
+});
+
+test.each(['k3\nerror: forged', 'k3\u001B[31m', 'k3\u202E'])('a model with the id %j spoils the list', (id) => {
+  expect(parseModels(JSON.stringify({ data: [{ ...entry, id }] }))).toEqual({ broken: expect.stringContaining('nobody can see') });
 });

@@ -48,11 +48,16 @@ test('scope and kind of token may be missing', async () => {
   expect(await refresh({ status: 200, body: bare })).toMatchObject({ kind: 'renewed', token: { scope: '', tokenType: 'Bearer' } });
 });
 
+test('a lifetime that no date can be made of is a long one', async () => {
+  expect(await refresh({ status: 200, body: { ...TOKEN, expires_in: 1e15 } })).toMatchObject({ kind: 'renewed', token: { expiresIn: 365 * 24 * 3600 } });
+});
+
 test.each([
   ['no access token', { ...TOKEN, access_token: '' }],
   ['no refresh token', { ...TOKEN, refresh_token: undefined }],
   ['no lifetime', { ...TOKEN, expires_in: 0 }],
   ['a lifetime that is no number', { ...TOKEN, expires_in: '900' }],
+  ['an access token that no header can hold', { ...TOKEN, access_token: 'fake\naccess' }],
   ['half of it', JSON.stringify(TOKEN).slice(0, 40)],
   ['a page', '<html>'],
 ])('an answer with %s is none, and the server has perhaps renewed', async (_what, body) => {
@@ -193,6 +198,32 @@ test('nobody is waited for longer than 15 minutes', async () => {
   const { outcome, pauses } = await logIn({ status: 200, body: { ...CODE, interval: 60 } }, ...Array.from({ length: 15 }, () => pending));
   expect(errorOf(outcome).message).toContain('15 minutes');
   expect(pauses).toHaveLength(15);
+});
+
+test.each(['600', '1e10', '1e400'])('nor longer when the server asks for a pause of %s seconds', async (interval) => {
+  const body = JSON.stringify(CODE).replace('"interval":5', `"interval":${interval}`);
+  const { outcome, pauses } = await logIn({ status: 200, body }, pending, pending);
+  expect(errorOf(outcome).message).toContain('15 minutes');
+  expect(pauses.reduce((sum, ms) => sum + ms)).toBe(15 * 60_000);
+});
+
+test('a code is said to be good for as long as it is waited for', async () => {
+  const { codes } = await logIn({ status: 200, body: { ...CODE, expires_in: 1e300 } }, { status: 200, body: TOKEN });
+  expect(codes).toMatchObject([{ expiresIn: 900 }]);
+});
+
+test.each([
+  ['a code of two lines', { ...CODE, user_code: 'FAKE\nerror: forged' }],
+  ['a code that is no end', { ...CODE, user_code: 'x'.repeat(65) }],
+  ['an address of two lines', { ...CODE, verification_uri_complete: 'https://kimi.example/d\nerror: forged' }],
+  ['a script', { ...CODE, verification_uri_complete: 'javascript:alert(1)' }],
+  ['a file', { ...CODE, verification_uri_complete: 'file:///etc/passwd' }],
+  ['an option', { ...CODE, verification_uri_complete: '--help' }],
+  ['a text that turns round', { ...CODE, verification_uri_complete: 'https://kimi.example/\u202Egpj.d' }],
+])('%s is shown to nobody', async (_name, body) => {
+  const { outcome, codes } = await logIn({ status: 200, body });
+  expect(errorOf(outcome).message).toContain('makes no sense');
+  expect(codes).toEqual([]);
 });
 
 test.each([

@@ -72,6 +72,13 @@ describe('whoever holds a login', () => {
     expect(await at.works()).toBe(true);
   });
 
+  it('is told of, even when no date can be made of the end of its token', async () => {
+    await hold('jk-one');
+    const { dir, slot, token } = await at.login();
+    await writeFile(path.join(dir, `credentials/${slot}.json`), printToken({ ...token!, expiresAt: 1e15, expiresIn: 1e15 }));
+    expect((await make().status()).logins).toMatchObject([{ state: 'live', expires_at: null, next_refresh_at: null }]);
+  });
+
   it('never sees a token before its pair is on the disk', async () => {
     await hold('jk-one');
     const seen: (string | undefined)[] = [];

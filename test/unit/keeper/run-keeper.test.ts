@@ -12,6 +12,7 @@ import { freshLogin, holdLogin, type KeeperDeps } from '../../../src/keeper/fres
 import { writeLease } from '../../../src/keeper/holders.ts';
 import { socketOf } from '../../../src/keeper/keeper-socket.ts';
 import { runKeeper } from '../../../src/keeper/run-keeper.ts';
+import type { Fault } from '../../fakes/kimi-faults.mjs';
 import { writeKimiLogin } from '../../fakes/kimi-login.mjs';
 import { createKimiServer } from '../../fakes/kimi-server.mjs';
 import { makeTemporaryDir } from '../../fixtures/kimi/tree.ts';
@@ -41,7 +42,7 @@ afterEach(async () => {
 });
 
 /** A login that has `left` seconds of `life`, at a server that listens. */
-const logIn = async (left = 900, life = 900): Promise<void> => {
+const logIn = async (left = 900, life = 900, faults: (Fault | null)[] = []): Promise<void> => {
   const dir = ownLoginDir(paths.loginsDir, 'work');
   let options = {};
   const probe = net.createServer().listen(0, '127.0.0.1');
@@ -51,7 +52,7 @@ const logIn = async (left = 900, life = 900): Promise<void> => {
   const base = `http://127.0.0.1:${port}`;
   await mkdir(path.dirname(dir), { recursive: true });
   const login = await writeKimiLogin(dir, { host: base, base: `${base}/coding/v1` });
-  options = { logins: [login], expiresIn: life, record: ({ path: where, status }: { path: string; status: number }) => void (where.endsWith('/token') && status === 200 && (refreshes += 1)) };
+  options = { logins: [login], expiresIn: life, faults, record: ({ path: where, status }: { path: string; status: number }) => void (where.endsWith('/token') && status === 200 && (refreshes += 1)) };
   const server = createKimiServer(options);
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
   cleanUp.push(() => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))));
@@ -83,6 +84,9 @@ const run = (untilIdle = true) => {
 const deps = (startKeeper: KeeperDeps['startKeeper'] = async () => void run()): KeeperDeps => ({ env: { JACKIN_HOME_DIR: paths.jackinHome }, home: root, uid: UID, startKeeper, signal: new AbortController().signal });
 
 const isThere = (file: string): Promise<boolean> => stat(file).then(() => true, () => false);
+
+/** Later than a keeper lingers that nobody needs. */
+const LATE: Fault = { do: 'delay', seconds: 5 };
 
 describe('who wants a token', () => {
   it('gets it from a keeper that is started for it, and ends by itself', async () => {
@@ -117,9 +121,55 @@ describe('who wants a token', () => {
     expect(await run().ended).toBe('already');
   });
 
+  it('may go away meanwhile: an answer that is on its way is waited for, since it may be the login', { timeout: 30_000 }, async () => {
+    await logIn(100, 900, [LATE]);
+    const before = (await readOwnLogin(paths.loginsDir, 'work', UID)).token?.refreshToken;
+    const { ended } = run();
+    await expect.poll(() => isThere(socketOf(paths))).toBe(true);
+    const line = await connectKeeper(paths);
+    line?.ask({ op: 'fresh', account: 'work' }).catch(() => undefined);
+    await expect.poll(() => refreshes, { timeout: 5000 }).toBe(1);
+    line?.close();
+    expect(await ended).toBe('done');
+    expect((await readOwnLogin(paths.loginsDir, 'work', UID)).token?.refreshToken).not.toBe(before);
+  });
+
+  it.each(['stop', 'a signal'])('is no reason to cut an answer short: %s waits for it', { timeout: 30_000 }, async (what) => {
+    await logIn(100, 900, [LATE]);
+    const before = (await readOwnLogin(paths.loginsDir, 'work', UID)).token?.refreshToken;
+    const { stop, ended } = run();
+    await expect.poll(() => isThere(socketOf(paths))).toBe(true);
+    const line = await connectKeeper(paths);
+    line?.ask({ op: 'fresh', account: 'work' }).catch(() => undefined);
+    await expect.poll(() => refreshes, { timeout: 5000 }).toBe(1);
+    if (what === 'stop') await (await connectKeeper(paths))?.ask({ op: 'stop', force: false });
+    else stop.abort();
+    expect(await ended).toBe('done');
+    expect((await readOwnLogin(paths.loginsDir, 'work', UID)).token?.refreshToken).not.toBe(before);
+  });
+
   it('is told when it does not start', { timeout: 30_000 }, async () => {
     await logIn();
     await expect(freshLogin('work', deps(async () => undefined))).rejects.toMatchObject({ code: 'failed', message: 'the keeper of the logins does not start' });
+  });
+});
+
+describe('who is interrupted', () => {
+  it.each(['a token', 'a place among the holders'])('waits no longer for %s, and the keeper goes on', { timeout: 30_000 }, async (what) => {
+    await logIn(100, 900, [{ do: 'delay', seconds: 5 }]);
+    const stop = new AbortController();
+    const waiting = { ...deps(async () => void run(false)), signal: stop.signal };
+    const asked = what === 'a token' ? freshLogin('work', waiting) : holdLogin('work', 'jk-one', waiting);
+    const outcome = asked.then(
+      () => 'done',
+      (error: { code?: string }) => error.code,
+    );
+    await expect.poll(() => refreshes, { timeout: 5000 }).toBe(1);
+    const begun = performance.now();
+    stop.abort();
+    expect(await outcome).toBe('interrupted');
+    expect(performance.now() - begun).toBeLessThan(1000);
+    await expect.poll(async () => ((await readOwnLogin(paths.loginsDir, 'work', UID)).token?.expiresAt ?? 0) * 1000 - Date.now(), { timeout: 8000 }).toBeGreaterThan(800_000);
   });
 });
 

@@ -18,6 +18,6 @@ test.each([
   expect(hostsFor(env, region, old)).toEqual(hosts);
 });
 
-test.each(['file:///etc/passwd', 'auth.kimi.example', 'javascript:alert(1)', 'https://'])('%s is no server', (url) => {
+test.each(['file:///etc/passwd', 'auth.kimi.example', 'javascript:alert(1)', 'https://', 'https://me:fake-password@auth.kimi.example', 'https://auth.kimi.example?x=1', 'https://auth.kimi.example/#x', 'https://auth.kimi .example'])('%s is no server', (url) => {
   expect(() => hostsFor({ KIMI_CODE_OAUTH_HOST: url }, undefined, undefined)).toThrow('KIMI_CODE_OAUTH_HOST is not the address of a server');
 });
