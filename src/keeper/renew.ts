@@ -23,7 +23,7 @@ export interface RenewWorld {
   send: Send;
   /** Headers by which a Kimi with this device id tells who it is. */
   identity: (deviceId: string) => Record<string, string>;
-  /** Ends waiting for a lock. A request that was sent is never cut short: its answer may be the login. */
+  /** Ends waiting for a lock, and no renewal begins after it. A request that was sent is never cut short: its answer may be the login. */
   signal: AbortSignal;
   fs?: FsLayer;
 }
@@ -192,6 +192,8 @@ export const createRenew = (world: RenewWorld): Renew => {
   };
 
   return async (account, isDue) => {
+    // Whoever ends the keeper waits for what is under way by then, and for nothing else.
+    if (world.signal.aborted) return { kind: 'failed', why: `The login kimi:${account} could not be renewed: the keeper ends.` };
     try {
       const { dir, slot } = await read(account);
       return await withKimiLock(dir, slot, () => locked(account, isDue), world.signal);

@@ -169,8 +169,9 @@ export const runKeeper = async (options: RunOptions): Promise<'done' | 'already'
     } finally {
       followHeld([]);
       await server.close();
-      await Promise.allSettled(keeper.renewals());
       stop.abort();
+      // The process exits after this: a pair that the server gives by then would be lost, and the login with it.
+      await Promise.allSettled(keeper.renewals());
     }
     log(`keeper ${process.pid} ends`);
     return 'done';

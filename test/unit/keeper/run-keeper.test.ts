@@ -8,13 +8,13 @@ import { parseToken, printToken } from '../../../src/agents/kimi-token.ts';
 import { ownLoginDir, readOwnLogin } from '../../../src/auth/own-login.ts';
 import { locatePaths, type Paths } from '../../../src/config/paths.ts';
 import { connectKeeper, keeperStatus } from '../../../src/keeper/ask-keeper.ts';
-import { freshLogin, holdLogin, type KeeperDeps } from '../../../src/keeper/fresh-login.ts';
+import { freshLogin, holdLogin, type KeeperDeps, openKeeper } from '../../../src/keeper/fresh-login.ts';
 import { writeLease } from '../../../src/keeper/holders.ts';
 import { socketOf } from '../../../src/keeper/keeper-socket.ts';
 import { runKeeper } from '../../../src/keeper/run-keeper.ts';
 import type { Fault } from '../../fakes/kimi-faults.mjs';
 import { writeKimiLogin } from '../../fakes/kimi-login.mjs';
-import { createKimiServer } from '../../fakes/kimi-server.mjs';
+import { createKimiServer, makeKimi } from '../../fakes/kimi-server.mjs';
 import { makeTemporaryDir } from '../../fixtures/kimi/tree.ts';
 
 let root: string;
@@ -42,9 +42,8 @@ afterEach(async () => {
 });
 
 /** A login that has `left` seconds of `life`, at a server that listens. */
-const logIn = async (left = 900, life = 900, faults: (Fault | null)[] = []): Promise<void> => {
+const logIn = async (left = 900, life = 900, faults: (Fault | null)[] = []) => {
   const dir = ownLoginDir(paths.loginsDir, 'work');
-  let options = {};
   const probe = net.createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => probe.once('listening', resolve));
   const { port } = probe.address() as net.AddressInfo;
@@ -52,12 +51,14 @@ const logIn = async (left = 900, life = 900, faults: (Fault | null)[] = []): Pro
   const base = `http://127.0.0.1:${port}`;
   await mkdir(path.dirname(dir), { recursive: true });
   const login = await writeKimiLogin(dir, { host: base, base: `${base}/coding/v1` });
-  options = { logins: [login], expiresIn: life, faults, record: ({ path: where, status }: { path: string; status: number }) => void (where.endsWith('/token') && status === 200 && (refreshes += 1)) };
-  const server = createKimiServer(options);
+  const options = { logins: [login], expiresIn: life, faults, record: ({ path: where, status }: { path: string; status: number }) => void (where.endsWith('/token') && status === 200 && (refreshes += 1)) };
+  const kimi = makeKimi(options);
+  const server = createKimiServer(options, kimi);
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
   cleanUp.push(() => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))));
   const { slot, token } = await readOwnLogin(paths.loginsDir, 'work', UID);
   await writeFile(path.join(dir, `credentials/${slot}.json`), printToken({ ...token!, expiresAt: Math.floor(Date.now() / 1000) + left, expiresIn: life }));
+  return kimi;
 };
 
 /** A keeper in this process. */
@@ -244,6 +245,23 @@ describe('an instance', () => {
     expect(await keeperStatus(paths)).toBeUndefined();
     expect(said.filter((line) => line.endsWith(' runs'))).toHaveLength(1);
     hold.release();
+  });
+});
+
+describe('a keeper that is told to end while the server renews a login', () => {
+  it.each(['its launch waits', 'its launch is gone'])('ends when the new pair is on the disk: %s', async (who) => {
+    const kimi = await logIn(100);
+    kimi.schedule({ do: 'delay', seconds: 1.5 });
+    const { stop, ended } = run();
+    const line = await openKeeper(paths, deps(async () => undefined));
+    const asked = line.ask({ op: 'fresh', account: 'work' }).catch(() => undefined);
+    await expect.poll(() => refreshes).toBe(1);
+    if (who !== 'its launch waits') line.close();
+    stop.abort();
+    expect(await ended).toBe('done');
+    // The process exits now: what was not written by then is gone, and the old token is used up.
+    expect((await readOwnLogin(paths.loginsDir, 'work', UID)).token?.expiresAt).toBeGreaterThan(Date.now() / 1000 + 800);
+    await asked;
   });
 });
 
