@@ -17,6 +17,8 @@ const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
 // A terminal that is closed is none of its business.
 process.on('SIGHUP', () => undefined);
+// A log that cannot be written, on a full disk above all, is not worth the logins: it goes on without.
+process.stderr.on('error', () => undefined);
 
 const log = (line: string): void => void process.stderr.write(`${new Date().toISOString()} ${line.replaceAll(/\p{Cc}/gu, '\ufffd')}\n`);
 

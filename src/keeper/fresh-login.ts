@@ -72,7 +72,8 @@ export const freshLogin = async (account: string, deps: KeeperDeps): Promise<Own
 
 /** A place among the holders of a login, for an instance that is being started. */
 export interface Hold {
-  login: OwnLogin;
+  /** The login as it is now. */
+  read: () => Promise<OwnLogin>;
   /** Its container runs: from now on it is kept for as long as that does, and a keeper that dies is replaced until `release`. */
   started: () => Promise<void>;
   release: () => void;
@@ -81,7 +82,8 @@ export interface Hold {
 /** Takes a place among the holders of a login before its instance is made. Throws as {@link freshLogin}. */
 export const holdLogin = async (account: string, container: string, deps: KeeperDeps): Promise<Hold> => {
   const paths = locatePaths(deps);
-  await readOwnLogin(paths.loginsDir, account, deps.uid);
+  const read = (): Promise<OwnLogin> => readOwnLogin(paths.loginsDir, account, deps.uid);
+  await read();
   let line = await openKeeper(paths, deps);
   const hold = { released: false };
   const revive = async (): Promise<void> => {
@@ -93,9 +95,8 @@ export const holdLogin = async (account: string, container: string, deps: Keeper
   };
   try {
     await askUntil(line, { op: 'hold', account, container }, deps.signal);
-    const login = await readOwnLogin(paths.loginsDir, account, deps.uid);
     return {
-      login,
+      read,
       started: async () => {
         await line.ask({ op: 'started' }).catch(() => undefined);
         // A session that goes on must not lose its login with the keeper. Without one it is no worse off than before.

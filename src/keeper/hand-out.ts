@@ -6,6 +6,7 @@ import { type HandoffChange, provisionHandoff } from '../auth/handoff.ts';
 import type { OwnLogin } from '../auth/own-login.ts';
 import { JackinError } from '../shared/errors.ts';
 import { withFileLock } from '../shared/lock.ts';
+import { readLease } from './holders.ts';
 
 /** Whoever writes into the handoff of an instance that may have a lease holds this: launch and keeper do so at the same time. */
 export const withHandoffLock = <T>(instanceDir: string, work: () => Promise<T>): Promise<T> => withFileLock(path.join(instanceDir, '.jackin', 'handoff.lock'), work);
@@ -31,6 +32,8 @@ export const leaseChanges = ({ account, files, slot, token }: OwnLogin): Handoff
 export const handOutLease = async (instanceDir: string, login: OwnLogin): Promise<void> => {
   const changes = leaseChanges(login);
   await withHandoffLock(instanceDir, async () => {
+    // Since the holders were listed a launch may have given it another login, or none, and that is the last word.
+    if ((await readLease(instanceDir)) !== login.account) return;
     const handoff = path.join(instanceDir, 'handoff');
     const { uid, gid } = await lstat(handoff);
     await provisionHandoff(handoff, changes, { uid, gid });

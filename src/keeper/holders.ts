@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
@@ -20,10 +21,12 @@ export const writeLease = async (instanceDir: string, account: string | undefine
 /** The login that an instance holds a lease of; undefined when it holds none. */
 export const readLease = async (instanceDir: string): Promise<string | undefined> => {
   try {
-    const value: unknown = JSON.parse(await readFile(leaseFile(instanceDir), 'utf8'));
+    // Whatever stands there in its place: nothing is followed, and nothing is waited for.
+    const flag = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    const value: unknown = JSON.parse(await readFile(leaseFile(instanceDir), { encoding: 'utf8', flag }));
     return isTable(value) && value['agent'] === 'kimi' ? textOf(value, 'login') : undefined;
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EISDIR') || error instanceof SyntaxError) return undefined;
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EISDIR', 'ELOOP') || error instanceof SyntaxError) return undefined;
     throw error;
   }
 };

@@ -50,18 +50,20 @@ interface Kept {
   /** What is wrong with the login itself; null when nothing is. */
   why: string | null;
   ended: boolean;
+  /** A new pair is in the memory of this process and on no disk: it must not end, whoever holds the login. */
+  unsaved: boolean;
   renewing?: Promise<Renewal> | undefined;
   /** Digest of the token that each container was handed last. */
   handed: Map<string, string>;
-  /** What is wrong with handing out; null when nothing is. */
-  undelivered: string | null;
+  /** What is wrong with handing out to a container, and how often in a row. */
+  undelivered: Map<string, { why: string; times: number }>;
 }
 
 /** The longest time between two looks: a machine that slept, or a clock that was set, is noticed by then. */
 const TICK_MS = 30_000;
 /** A server may ask for a longer pause, or be wrong about the time; it is not waited for longer. */
 const MAX_ASKED_MS = 10 * 60_000;
-/** After a hand-out that failed. */
+/** After a hand-out that failed; doubles up to a tick. */
 const HAND_OUT_RETRY_MS = 2000;
 /** A token with less life than this is not handed to a launch when it cannot be renewed. */
 const ENOUGH_S = 60;
@@ -83,7 +85,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
   const instant = (): Instant => ({ wall: options.now(), elapsed: options.elapsed() });
 
   const of = (account: string): Kept => {
-    const known = kept.get(account) ?? { luck: random(), failures: 0, notBefore: 0, why: null, ended: false, handed: new Map<string, string>(), undelivered: null };
+    const known = kept.get(account) ?? { luck: random(), failures: 0, notBefore: 0, why: null, ended: false, unsaved: false, handed: new Map<string, string>(), undelivered: new Map<string, { why: string; times: number }>() };
     kept.set(account, known);
     return known;
   };
@@ -106,7 +108,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
   /** Whoever made it so: a renewal, a kimi that shares the directory, or a person who has logged in again. */
   const isWell = (account: string, state: Kept): void => {
     if (state.why !== null) log(`The login kimi:${account} works again.`);
-    Object.assign(state, { failures: 0, notBefore: 0, why: null, ended: false });
+    Object.assign(state, { failures: 0, notBefore: 0, why: null, ended: false, unsaved: false });
   };
 
   const note = (account: string, state: Kept, renewal: Renewal): void => {
@@ -117,6 +119,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     }
     complain(state, renewal.why);
     state.ended = renewal.kind === 'ended';
+    state.unsaved = renewal.kind === 'failed' && renewal.unsaved === true;
     state.failures += 1;
     const wait = renewal.kind === 'failed' ? Math.max(Math.min(renewal.afterMs ?? 0, MAX_ASKED_MS), backOff(state.failures, random())) : TICK_MS;
     state.notBefore = options.elapsed() + wait;
@@ -134,7 +137,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     return state.renewing;
   };
 
-  /** The containers that get the tokens of each account. An expected one without a state yet is handed them by its launch. */
+  /** The containers that get the tokens of each account; none for one whose new pair no disk has taken yet. An expected one without a state yet is handed them by its launch. */
   const holders = async (): Promise<Map<string, { all: Set<string>; ready: Set<string> }>> => {
     const running = options.running();
     const leases = await listLeases(paths);
@@ -144,6 +147,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
       held.set(account, found);
       return found;
     };
+    for (const [account, { unsaved }] of kept) if (unsaved) entry(account);
     for (const { account, container } of expected.values()) entry(account).all.add(container);
     for (const [container, account] of leases) {
       if (running?.has(container) === false && !held.get(account)?.all.has(container)) continue;
@@ -154,25 +158,25 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     return held;
   };
 
-  const handTo = async (container: string, login: OwnLogin, state: Kept): Promise<boolean> => {
+  const handTo = async (container: string, login: OwnLogin, state: Kept): Promise<void> => {
     const digest = digestOf(login);
-    if (login.token === undefined || state.handed.get(container) === digest) return true;
+    if (login.token === undefined || state.handed.get(container) === digest) return;
     try {
       await handOut(container, login);
       state.handed.set(container, digest);
-      return true;
+      state.undelivered.delete(container);
     } catch (error) {
       const why = `kimi:${login.account} could not be handed to ${container}: ${messageOf(error)}`;
-      if (state.undelivered !== why) log(why);
-      state.undelivered = why;
-      return false;
+      const known = state.undelivered.get(container);
+      if (known?.why !== why) log(why);
+      state.undelivered.set(container, { why, times: (known?.times ?? 0) + 1 });
     }
   };
 
   /** `containers`: those with a state to hand it to. */
   const keepOne = async (account: string, containers: ReadonlySet<string>): Promise<number> => {
     const state = of(account);
-    for (const container of state.handed.keys()) if (!containers.has(container)) state.handed.delete(container);
+    for (const about of [state.handed, state.undelivered]) for (const container of about.keys()) if (!containers.has(container)) about.delete(container);
     let login = await readOwnLogin(paths.loginsDir, account, uid);
     if (dueIn(login, state) > 0) {
       isWell(account, state);
@@ -180,10 +184,10 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
       const renewal = await renewOnce(account);
       if (renewal.kind === 'good') login = renewal.login;
     }
-    const handed = await Promise.all([...containers].map((container) => handTo(container, login, state)));
-    if (!handed.every(Boolean)) return HAND_OUT_RETRY_MS;
-    state.undelivered = null;
-    return Math.max(dueIn(login, state), state.notBefore - options.elapsed(), 1);
+    await Promise.all([...containers].map((container) => handTo(container, login, state)));
+    const tries = [...state.undelivered.values()].map(({ times }) => times);
+    const again = tries.length === 0 ? TICK_MS : HAND_OUT_RETRY_MS * 2 ** (Math.min(...tries) - 1);
+    return Math.min(again, Math.max(dueIn(login, state), state.notBefore - options.elapsed(), 1));
   };
 
   const step = async (): Promise<number> => {
@@ -192,6 +196,8 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     const waits = await Promise.all(
       [...held].map(([account, { ready }]) =>
         keepOne(account, ready).catch((error: unknown) => {
+          // A login that was removed needs no pair any more.
+          if (error instanceof JackinError && error.code === 'not-found') of(account).unsaved = false;
           complain(of(account), messageOf(error));
           return TICK_MS;
         }),
@@ -216,7 +222,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     const { refreshed_at } = await readLoginNote(paths, account);
     const login = await readOwnLogin(paths.loginsDir, account, uid).catch(() => undefined);
     const token = login?.token;
-    const trouble = state.why ?? state.undelivered;
+    const trouble = state.why ?? [...state.undelivered.values()][0]?.why ?? null;
     const wait = login === undefined ? 0 : Math.max(dueIn(login, state), state.notBefore - options.elapsed(), 0);
     return {
       account,

@@ -33,8 +33,8 @@ export type Renewal =
   | { kind: 'good'; login: OwnLogin }
   /** The server takes its refresh token no more; only logging in again helps. */
   | { kind: 'ended'; why: string; login: OwnLogin }
-  /** Not now. `afterMs`: how long the server asks to be left alone. */
-  | { kind: 'failed'; why: string; afterMs?: number };
+  /** Not now. `afterMs`: how long the server asks to be left alone. `unsaved`: this process alone has the new pair. */
+  | { kind: 'failed'; why: string; afterMs?: number; unsaved?: true };
 
 export type Renew = (account: string, isDue: (login: OwnLogin) => boolean) => Promise<Renewal>;
 
@@ -50,7 +50,7 @@ const LOST = 'an answer of the server never arrived, with which it had renewed t
 const why = (reason: string, account: string): string => `The login kimi:${account} has ended: ${reason}.`;
 
 interface Reserved {
-  /** Writes the text in the place of the old file. The space is there. */
+  /** Writes the text in the place of the old file. The space is there. What fails leaves the file: it may hold the whole pair. */
   commit: (text: string) => Promise<void>;
   drop: () => Promise<void>;
 }
@@ -79,10 +79,13 @@ const reserve = async (login: OwnLogin, fs: FsLayer): Promise<Reserved> => {
   }
   const commit = async (text: string): Promise<void> => {
     const bytes = Buffer.from(text);
-    await handle.write(bytes, 0, bytes.length, 0);
-    await handle.truncate(bytes.length);
-    await handle.sync();
-    await handle.close();
+    try {
+      await handle.write(bytes, 0, bytes.length, 0);
+      await handle.truncate(bytes.length);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
     await fs.rename(temporary, path.join(login.dir, slotFile(login.slot)));
     await syncDirectory(dir, fs);
   };
@@ -127,19 +130,28 @@ export const createRenew = (world: RenewWorld): Renew => {
   const read = (account: string): Promise<OwnLogin> => readOwnLogin(loginsDir, account, uid);
   const iso = (): string => new Date(world.now()).toISOString();
 
+  const keptInMemory = (account: string, error: unknown): Renewal => ({
+    kind: 'failed',
+    unsaved: true,
+    why: `The login kimi:${account} was renewed and cannot be written (${diskTrouble(error)}); it is kept in memory until it can.`,
+  });
+
+  const saved = async (account: string): Promise<Renewal> => {
+    unsaved.delete(account);
+    // The pair is safe. Without the note only the time of the renewal is not known.
+    await writeLoginNote(world, account, { refreshed_at: iso(), sent: null, ended: null }, fs).catch(() => undefined);
+    return { kind: 'good', login: await read(account) };
+  };
+
   const save = async (account: string, login: OwnLogin, token: KimiToken, reserved: Reserved): Promise<Renewal> => {
     const replaces = login.token === undefined ? '' : digestOf(login.token);
     try {
       await reserved.commit(printToken(token));
     } catch (error) {
       unsaved.set(account, { replaces, token });
-      await reserved.drop();
-      return { kind: 'failed', why: `The login kimi:${account} was renewed and cannot be written (${diskTrouble(error)}); it is kept in memory until it can.` };
+      return keptInMemory(account, error);
     }
-    unsaved.delete(account);
-    // The pair is safe. Without the note only the time of the renewal is not known.
-    await writeLoginNote(world, account, { refreshed_at: iso(), sent: null, ended: null }, fs).catch(() => undefined);
-    return { kind: 'good', login: await read(account) };
+    return saved(account);
   };
 
   const settle = async (account: string, login: OwnLogin & { token: KimiToken }, note: LoginNote, outcome: RefreshOutcome, startedAt: number, reserved: Reserved): Promise<Renewal> => {
@@ -172,6 +184,8 @@ export const createRenew = (world: RenewWorld): Renew => {
     const { token } = login;
     if (token === undefined) return { kind: 'ended', why: why(NO_TOKEN, account), login };
     const kept = unsaved.get(account);
+    // What could not be put in place the last time stood beside it.
+    if (kept?.token.refreshToken === token.refreshToken) return saved(account);
     if (kept !== undefined && kept.replaces === digestOf(token)) return save(account, login, kept.token, await reserve(login, fs));
     unsaved.delete(account);
     if (!isDue(login)) return { kind: 'good', login };
@@ -199,7 +213,7 @@ export const createRenew = (world: RenewWorld): Renew => {
       return await withKimiLock(dir, slot, () => locked(account, isDue), world.signal);
     } catch (error) {
       if (error instanceof JackinError && (error.code === 'not-found' || error.code.startsWith('auth.'))) throw error;
-      return { kind: 'failed', why: `The login kimi:${account} could not be renewed: ${diskTrouble(error)}.` };
+      return unsaved.has(account) ? keptInMemory(account, error) : { kind: 'failed', why: `The login kimi:${account} could not be renewed: ${diskTrouble(error)}.` };
     }
   };
 };

@@ -8,6 +8,7 @@ import type { Paths } from '../config/paths.ts';
 import { watchContainers } from '../docker/watch-containers.ts';
 import { ensureHomeId } from '../instances/home-id.ts';
 import { ensurePrivateDir } from '../shared/atomic-files.ts';
+import { messageOf } from '../shared/errors.ts';
 import { takeFileLock } from '../shared/lock.ts';
 import { createKeeper, type Keeper } from './keeper.ts';
 import { serveKeeper } from './serve-keeper.ts';
@@ -30,6 +31,9 @@ const LINGER_MS = 3000;
 const FIRST_LIST_MS = 3000;
 /** An engine that is away for longer has taken its containers along. */
 const ENGINE_AWAY_MS = 10 * 60_000;
+
+/** After a look that failed. */
+const LOOK_AGAIN_MS = 5000;
 
 /** How often is looked whether the machine has slept, or a clock was set. */
 const GLANCE_MS = 1000;
@@ -123,6 +127,23 @@ const shortWaits = async (keeper: Keeper, { untilIdle }: RunOptions, clients: ()
   return left <= 0 ? 'end' : left;
 };
 
+/** A look that fails, for want of a file handle or on a sick disk, is no reason to leave the logins alone: the next one may not. Told once. */
+const orLater = <T>(look: () => Promise<T>, log: (line: string) => void): (() => Promise<T | number>) => {
+  let told: string | undefined;
+  return async () => {
+    try {
+      const seen = await look();
+      told = undefined;
+      return seen;
+    } catch (error) {
+      const why = `who holds a login cannot be seen: ${messageOf(error)}`;
+      if (why !== told) log(why);
+      told = why;
+      return LOOK_AGAIN_MS;
+    }
+  };
+};
+
 /**
  * Is the keeper of a jackin home until it is stopped, or has nothing left to keep.
  * `already` when another process is.
@@ -159,12 +180,17 @@ export const runKeeper = async (options: RunOptions): Promise<'done' | 'already'
     try {
       await Promise.race([engine.known, pause.wait(FIRST_LIST_MS)]);
       const idle: { since: number | undefined } = { since: undefined };
-      while (!ended.aborted) {
+      const look = async (): Promise<number | 'end'> => {
         const wait = await keeper.step();
         followHeld(await keeper.held());
         const idling = await shortWaits(keeper, options, server.clients, idle);
-        if (idling === 'end') break;
-        await pause.wait(Math.min(wait, idling ?? wait));
+        return idling === 'end' ? idling : Math.min(wait, idling ?? wait);
+      };
+      const looking = orLater(look, log);
+      while (!ended.aborted) {
+        const wait = await looking();
+        if (wait === 'end') break;
+        await pause.wait(wait);
       }
     } finally {
       followHeld([]);

@@ -112,7 +112,8 @@ export const serveKeeper = async (paths: Pick<Paths, 'keeperDir'>, options: Serv
     paths,
     (address) =>
       new Promise<void>((resolve, reject) => {
-        server.once('error', (error) => reject(new JackinError('failed', `the keeper cannot listen on ${file}: ${error.message}`, { cause: error })));
+        // Heard for good: a connection that cannot be taken, for want of a file handle, must not end the process.
+        server.on('error', (error) => reject(new JackinError('failed', `the keeper cannot listen on ${file}: ${error.message}`, { cause: error })));
         server.listen(address, resolve);
       }),
   );

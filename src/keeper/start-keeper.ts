@@ -23,14 +23,15 @@ const openLog = async (file: string): Promise<Awaited<ReturnType<typeof open>>> 
 };
 
 /** Starts the keeper in a session of its own, so that no Ctrl-C and no closed terminal ends it. */
-export const startKeeper = async (paths: Pick<Paths, 'keeperDir'>, { program: [file, ...args], env }: StartOptions): Promise<void> => {
+export const startKeeper = async (paths: Pick<Paths, 'jackinHome' | 'keeperDir'>, { program: [file, ...args], env }: StartOptions): Promise<void> => {
   await ensurePrivateDir(paths.keeperDir);
   const log = await openLog(path.join(paths.keeperDir, 'log'));
   try {
     const child = spawn(file, args, {
       cwd: '/',
       detached: true,
-      env: Object.fromEntries(Object.entries(env).filter(([name]) => NEEDED.test(name))),
+      // It stands elsewhere than its launch: the home by its whole name, whatever it was called.
+      env: { ...Object.fromEntries(Object.entries(env).filter(([name]) => NEEDED.test(name))), JACKIN_HOME_DIR: paths.jackinHome },
       stdio: ['ignore', 'ignore', log.fd],
     });
     // Whoever waits for its socket says that it did not come.

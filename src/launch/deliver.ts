@@ -18,15 +18,10 @@ import type { HandedOver } from './instance-dir.ts';
 import type { Values } from './values.ts';
 
 /** What one agent's login becomes in the handoff of an instance. */
-const handoffChanges = async (auth: PlannedAuth, leased: OwnLogin | undefined, deps: Deps): Promise<HandoffChange[]> => {
+const handoffChanges = async (auth: PlannedAuth, deps: Deps): Promise<HandoffChange[]> => {
   const agent = auth.agent as AgentSlug;
   const names = AGENTS[agent].handoffs;
-  if (auth.delivery === 'lease') {
-    if (leased === undefined) return names.map((name) => ({ name, action: 'keep' }));
-    // Somebody else may have logged in under its name since the plan was made.
-    assertPinned(agent, auth.pinned_account, judgeLogin(leased.files, 'kimi-code', deps.now()).account, leased.account);
-    return leaseChanges(leased);
-  }
+  if (auth.delivery === 'lease') return names.map((name) => ({ name, action: 'keep' }));
   if (auth.mode !== 'sync') return names.map((name) => ({ name, action: 'remove' }));
   const sourceDir = auth.source_dir ?? undefined;
   // Looked at for the plan, and found not to be readable: what an earlier launch handed over stays.
@@ -39,6 +34,15 @@ const handoffChanges = async (auth: PlannedAuth, leased: OwnLogin | undefined, d
   return names.map((name) => (name === set.name ? { name, action: 'replace', files: set.files } : { name, action: 'remove' }));
 };
 
+/** What the leased login becomes there, as it is when this is called. */
+const leaseOfPlan = (plan: LaunchPlan, read: () => Promise<OwnLogin>, deps: Deps) => async (): Promise<HandoffChange[]> => {
+  const login = await read();
+  const pinned = plan.auth.find(({ delivery }) => delivery === 'lease')?.pinned_account ?? null;
+  // Somebody else may have logged in under its name since the plan was made.
+  assertPinned('kimi', pinned, judgeLogin(login.files, 'kimi-code', deps.now()).account, login.account);
+  return leaseChanges(login);
+};
+
 const githubChange = async ({ mode, delivery }: PlannedGithub, deps: Deps, say: (line: string) => void): Promise<GithubChange> => {
   if (mode !== 'sync') return { action: 'remove' };
   const { login, why } = await readGithub(deps, deps.signal);
@@ -47,13 +51,13 @@ const githubChange = async ({ mode, delivery }: PlannedGithub, deps: Deps, say: 
   return { action: 'keep' };
 };
 
-/** Reads the host's logins, as the plan says, for the state of an instance; `leased` is the one of jackin's own that it uses. */
-export const readHandedOver = async (plan: LaunchPlan, leased: OwnLogin | undefined, deps: Deps, say: (line: string) => void): Promise<HandedOver> => {
+/** Reads the host's logins, as the plan says, for the state of an instance; `readLeased` reads the one of jackin's own that it uses. */
+export const readHandedOver = async (plan: LaunchPlan, readLeased: (() => Promise<OwnLogin>) | undefined, deps: Deps, say: (line: string) => void): Promise<HandedOver> => {
   const [logins, github] = await Promise.all([
-    Promise.all(plan.auth.map((auth) => handoffChanges(auth, leased, deps))),
+    Promise.all(plan.auth.map((auth) => handoffChanges(auth, deps))),
     githubChange(plan.github, deps, say),
   ]);
-  return { logins: logins.flat(), github };
+  return { logins: logins.flat(), ...(readLeased !== undefined && { lease: leaseOfPlan(plan, readLeased, deps) }), github };
 };
 
 /** Names of every agent's keys: they go to the sessions of their own agent and to no other. */

@@ -151,7 +151,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
   };
   const placeLogins = async (): Promise<void> => {
     hold = await holdLease(plan, entry.container, deps, ui.say);
-    await fillState(path.join(paths.dataDir, entry.container), plan, await readHandedOver(plan, hold.login, deps, ui.say));
+    await fillState(path.join(paths.dataDir, entry.container), plan, await readHandedOver(plan, hold.read, deps, ui.say));
   };
   try {
     [prepared] = await together(

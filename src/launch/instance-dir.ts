@@ -54,6 +54,8 @@ const writePublic = async (file: string, text: string): Promise<void> => {
 /** What of the host's logins goes into the state of an instance. Holds secrets. */
 export interface HandedOver {
   logins: HandoffChange[];
+  /** What it gets of a login of jackin's own. Read when it is written: its keeper may have renewed it by then. */
+  lease?: () => Promise<HandoffChange[]>;
   github: GithubChange;
 }
 
@@ -75,13 +77,15 @@ export const fillInstanceDir = async (directory: string, plan: LaunchPlan, hande
 };
 
 /** Brings what is handed over to an instance in line with what the host has; its container may run. */
-export const handOver = async (directory: string, plan: LaunchPlan, { logins, github }: HandedOver): Promise<void> => {
+export const handOver = async (directory: string, plan: LaunchPlan, { logins, lease, github }: HandedOver): Promise<void> => {
   const owner = plan.container.user;
   const agents = plan.role.agents as AgentSlug[];
   await provisionGithub(path.join(directory, '.config', 'gh'), owner, github);
-  await withHandoffLock(directory, () => provisionHandoff(path.join(directory, 'handoff'), logins, owner));
-  // From here on the keeper hands it newer ones.
-  await writeLease(directory, leasedAccount(plan));
+  await withHandoffLock(directory, async () => {
+    await provisionHandoff(path.join(directory, 'handoff'), [...logins, ...((await lease?.()) ?? [])], owner);
+    // From here on the keeper hands it newer ones, or none any more.
+    await writeLease(directory, leasedAccount(plan));
+  });
   const standIns = plan.auth.filter(({ mode }) => mode !== 'sync').map(({ agent }) => AGENTS[agent as AgentSlug]).filter(({ login }) => login?.account !== undefined);
   const linked = agents.map((slug) => AGENTS[slug]).filter((agent) => !standIns.includes(agent));
   await linkHandoffNames(directory, linked.flatMap(({ handoffs }) => handoffs));

@@ -6,14 +6,14 @@ import type { Deps } from './deps.ts';
 
 /** A launch's place among the holders of a login of jackin's own, for the time in which it is made and looked at. */
 export interface LeaseHold {
-  /** Undefined: the plan uses none, or it cannot be had and another agent is started. */
-  login: OwnLogin | undefined;
+  /** Reads the login. Undefined: the plan uses none, or it cannot be had and another agent is started. */
+  read: (() => Promise<OwnLogin>) | undefined;
   /** The container runs, so that the engine tells how long it holds it. */
   started: () => Promise<void>;
   release: () => void;
 }
 
-const NONE: LeaseHold = { login: undefined, started: async () => undefined, release: () => undefined };
+const NONE: LeaseHold = { read: undefined, started: async () => undefined, release: () => undefined };
 
 /** The account of jackin's own login that the plan hands out a lease of. */
 export const leasedAccount = ({ auth }: LaunchPlan): string | undefined => auth.find(({ delivery }) => delivery === 'lease')?.own_login?.account;

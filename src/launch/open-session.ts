@@ -78,7 +78,7 @@ const openWith = async (hold: LeaseHold, standing: Standing, planned: PlannedLau
   const { paths, config, plan } = planned;
   const { container } = record;
   const values = await readValues(config, deps, ui.say);
-  const handedOver = await readHandedOver(plan, hold.login, deps, ui.say);
+  const handedOver = await readHandedOver(plan, hold.read, deps, ui.say);
   const directory = path.join(paths.dataDir, container);
   // Other sessions use the one login for GitHub now: it stays what it is.
   const change = state === 'busy' ? { ...handedOver, github: { action: 'keep' } as const } : handedOver;

@@ -1,7 +1,10 @@
+import { execFileSync } from 'node:child_process';
+import * as fsPromises from 'node:fs/promises';
 import { mkdir, readdir, readFile, readlink, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseToken, printToken } from '../../../src/agents/kimi-token.ts';
+import { withHandoffLock } from '../../../src/keeper/hand-out.ts';
 import { writeLease } from '../../../src/keeper/holders.ts';
 import { createKeeper, type Keeper, type KeeperOptions } from '../../../src/keeper/keeper.ts';
 import { tombstone, writeFiles } from '../../fixtures/kimi/login.ts';
@@ -160,6 +163,25 @@ describe('whoever holds a login', () => {
     expect((await keeper.status()).logins).toMatchObject([{ state: 'none', expires_at: null }]);
   });
 
+  it('gets nothing more once a launch has taken it back, not even what was under way by then', async () => {
+    for (const [container, account] of [['jk-none', undefined], ['jk-other', 'other']] as const) {
+      await hold(container);
+      await make().step();
+      pass(at.clock, 460);
+      const send: KeeperOptions['send'] = async (request, signal) => {
+        await withHandoffLock(stateOf(container), async () => {
+          await rm(path.join(stateOf(container), 'handoff'), { recursive: true });
+          await mkdir(path.join(stateOf(container), 'handoff'), { mode: 0o700 });
+          await writeLease(stateOf(container), account);
+        });
+        return at.world.send(request, signal);
+      };
+      await make({ send }).step();
+      expect(await readdir(path.join(stateOf(container), 'handoff'))).toEqual([]);
+    }
+    expect(at.sent).toHaveLength(2);
+  });
+
   it('costs the others nothing when its own state is broken', async () => {
     await hold('jk-broken');
     await rm(path.join(stateOf('jk-broken'), 'handoff'), { recursive: true });
@@ -173,6 +195,30 @@ describe('whoever holds a login', () => {
     await mkdir(path.join(stateOf('jk-broken'), 'handoff'), { mode: 0o700 });
     await keeper.step();
     expect((await keeper.status()).logins).toMatchObject([{ state: 'live', why: null }]);
+  });
+
+  it('that cannot be handed anything is told of once each, and tried less and less often', async () => {
+    for (const container of ['jk-a', 'jk-b']) {
+      await hold(container);
+      await rm(path.join(stateOf(container), 'handoff'), { recursive: true });
+    }
+    const keeper = make();
+    const waits: number[] = [];
+    for (let more = 0; more < 6; more += 1) waits.push(await keeper.step());
+    expect(waits).toEqual([2000, 4000, 8000, 16_000, 30_000, 30_000]);
+    expect(said).toHaveLength(2);
+  });
+
+  it('is what the state of an instance says, and no more, whatever stands in its place', { timeout: 5000 }, async () => {
+    await hold('jk-one');
+    for (const [container, make_] of [['jk-loop', `ln -s lease.json lease.json`], ['jk-pipe', 'mkfifo lease.json'], ['jk-link', `ln -s ${stateOf('jk-one')}/.jackin/lease.json lease.json`]] as const) {
+      await mkdir(path.join(stateOf(container), '.jackin'), { recursive: true });
+      execFileSync('sh', ['-c', make_], { cwd: path.join(stateOf(container), '.jackin') });
+      running?.add(container);
+    }
+    const keeper = make();
+    await keeper.step();
+    expect((await keeper.status()).logins).toMatchObject([{ holders: ['jk-one'], state: 'live' }]);
   });
 
   it('of one login has nothing to do with another', async () => {
@@ -239,6 +285,36 @@ describe('what goes wrong', () => {
     await expect(keeper.ensureFresh('work')).rejects.toMatchObject({ code: 'failed', message: expect.stringContaining('could not be renewed') });
     await writeFile(at.file, printToken({ ...at.first, refreshToken: 'fake-revoked' }));
     await expect(keeper.ensureFresh('work')).rejects.toMatchObject({ code: 'auth.dead', hint: expect.stringContaining('jackin login kimi --account work') });
+  });
+
+  it('keeps a pair that the disk will not take, although nobody holds the login: it is the only one', async () => {
+    let broken = true;
+    const sick = (from: string, to: string) => (broken && to === at.file ? Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) : fsPromises.rename(from, to));
+    const keeper = make({ fs: { ...fsPromises, rename: sick } as typeof fsPromises });
+    pass(at.clock, 860);
+    await expect(keeper.ensureFresh('work')).rejects.toMatchObject({ message: expect.stringContaining('kept in memory') });
+    for (let more = 0; more < 3; more += 1) {
+      await keeper.step();
+      expect(await keeper.held()).toEqual(['work']);
+      pass(at.clock, 30);
+    }
+    broken = false;
+    pass(at.clock, 300);
+    await keeper.step();
+    expect(at.sent).toHaveLength(1);
+    expect((await at.login()).token?.refreshToken).not.toBe(at.first.refreshToken);
+    await keeper.step();
+    expect(await keeper.held()).toEqual([]);
+  });
+
+  it('does not keep the pair of a login that was removed', async () => {
+    const sick = (from: string, to: string) => (to === at.file ? Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) : fsPromises.rename(from, to));
+    const keeper = make({ fs: { ...fsPromises, rename: sick } as typeof fsPromises });
+    pass(at.clock, 860);
+    await expect(keeper.ensureFresh('work')).rejects.toMatchObject({ code: 'failed' });
+    await rm(at.dir, { recursive: true });
+    await keeper.step();
+    expect(await keeper.held()).toEqual([]);
   });
 
   it('is asked of the server once, however many want it', async () => {

@@ -247,6 +247,16 @@ describe('a disk', () => {
     expect(at.sent).toHaveLength(1);
   });
 
+  it('that lets a new pair be written and not be put in place does not cost it when the keeper is killed then', async () => {
+    const fs = { ...fsPromises, rename: (from: string, to: string) => (to === at.file ? Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) : fsPromises.rename(from, to)) };
+    expect(await renew({ fs: fs as typeof fsPromises })).toMatchObject({ kind: 'failed' });
+    expect(await createRenew(at.world)('work', () => false)).toMatchObject({ kind: 'good' });
+    expect(await at.works()).toBe(true);
+    expect(at.sent).toHaveLength(1);
+    expect((await at.login()).token?.refreshToken).not.toBe(at.first.refreshToken);
+    expect(await readdir(path.dirname(at.file))).toEqual(['kimi-code.json']);
+  });
+
   it('that may only be read keeps the server from being asked, too', async () => {
     const fs = { ...fsPromises, open: (file: string, flags: number, mode: number) => (file.includes('.tmp') ? Promise.reject(Object.assign(new Error('EROFS'), { code: 'EROFS' })) : fsPromises.open(file, flags, mode)) };
     expect(await renew({ fs: fs as typeof fsPromises })).toMatchObject({ kind: 'failed' });

@@ -279,6 +279,19 @@ describe('what a killed keeper leaves', () => {
   });
 });
 
+describe('a keeper', () => {
+  it('that cannot see who holds a login looks again, and ends for no such reason', async () => {
+    await logIn();
+    await writeFile(paths.dataDir, 'in the way');
+    const { ended } = run();
+    await expect.poll(() => said.at(-1)).toMatch(/^who holds a login cannot be seen: ENOTDIR/);
+    await rm(paths.dataDir);
+    // It answers, and ends as usual.
+    expect((await freshLogin('work', deps())).account).toBe('work');
+    expect(await ended).toBe('done');
+  });
+});
+
 describe('the socket', () => {
   it('can be opened by its owner alone', async () => {
     await logIn();

@@ -25,9 +25,11 @@ const handOver = async (account: string | undefined): Promise<HandoffChange[]> =
   const plan = planOf({ global: '[kimi]\nlogin = "work"\naccount = "someone@example.test"\n[github]\nauth_forward = "ignore"\n', facts, request: { agent: 'kimi' } });
   const loginsDir = path.join(root, 'logins');
   if (account !== undefined) await writeFiles(path.join(loginsDir, 'kimi/work'), kimiCodeFiles(credential({ account })));
-  const leased = account === undefined ? undefined : await readOwnLogin(loginsDir, 'work', uid);
+  const readLeased = account === undefined ? undefined : () => readOwnLogin(loginsDir, 'work', uid);
   const deps = { home: root, env: {}, uid, now: () => NOW } as unknown as Deps;
-  return (await readHandedOver({ ...plan, auth: plan.auth.filter(({ agent }) => agent === 'kimi') }, leased, deps, () => undefined)).logins;
+  const { logins, lease } = await readHandedOver({ ...plan, auth: plan.auth.filter(({ agent }) => agent === 'kimi') }, readLeased, deps, () => undefined);
+  expect(logins.map(({ action }) => action)).toEqual(['keep', 'keep']);
+  return lease === undefined ? logins : lease();
 };
 
 it('is access, and nothing to renew it with', async () => {

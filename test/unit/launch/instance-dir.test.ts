@@ -1,7 +1,8 @@
-import { stat } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { fillInstanceDir } from '../../../src/launch/instance-dir.ts';
+import { withHandoffLock } from '../../../src/keeper/hand-out.ts';
+import { fillInstanceDir, handOver } from '../../../src/launch/instance-dir.ts';
 import { createPrivateDir } from '../../../src/shared/atomic-files.ts';
 import { makeTemporaryDir } from '../../fixtures/kimi/tree.ts';
 import { planOf } from '../plan/world.ts';
@@ -25,4 +26,19 @@ it.each([0o000, 0o022, 0o077, 0o777])('makes directories private and the names o
   process.umask(0o022);
   for (const name of ['.jackin', 'state', 'home', 'home/.kimi-code', 'home/.local/share/amp', 'handoff', '.config', '.config/gh']) expect([name, await modeOf(name)]).toEqual([name, 0o700]);
   for (const name of ['passwd', 'group']) expect([name, await modeOf(`.jackin/${name}`)]).toEqual([name, 0o644]);
+});
+
+it('gives the newest token of a login that its keeper renews at that very moment', async () => {
+  const plan = planOf({ facts: { operator: { uid: process.getuid!(), gid: process.getgid!() } } });
+  await mkdir(path.join(directory, '.jackin'), { recursive: true });
+  let token = 'fake-old';
+  const lease = async () => [{ name: 'kimi-code', action: 'replace' as const, files: [{ path: 'token', bytes: Buffer.from(token) }] }];
+  let handingOver: Promise<void> | undefined;
+  await withHandoffLock(directory, async () => {
+    handingOver = handOver(directory, plan, { logins: [], lease, github: { action: 'remove' } });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    token = 'fake-new';
+  });
+  await handingOver;
+  expect(await readFile(path.join(directory, 'handoff/current/kimi-code/token'), 'utf8')).toBe('fake-new');
 });
