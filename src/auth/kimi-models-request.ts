@@ -26,7 +26,8 @@ export const requestModels = async (send: Send, { baseUrl, accessToken, headers 
   }
   if (answer.status !== 200) {
     const refused = [401, 402, 403].includes(answer.status);
-    throw new JackinError(refused ? 'auth.dead' : 'failed', `${what}: ${serverSays(answer, [accessToken])}`);
+    const hint = refused ? { hint: 'ask again in a minute; when it stays so, log in again with `jackin login kimi`' } : {};
+    throw new JackinError(refused ? 'auth.dead' : 'failed', `${what}: ${serverSays(answer, [accessToken])}`, hint);
   }
   const parsed = parseModels(answer.body);
   if ('broken' in parsed) throw new JackinError('failed', `${what}: its answer makes no sense (${parsed.broken})`);

@@ -11,9 +11,9 @@ const MAX_PLACES = 10;
 /** What several launches have in common is said once, with the places. */
 const failures = (loggedOut: LoggedOut[]): string[] => {
   const places = new Map<string, string[]>();
-  for (const { workspace, role, agent, state, why, remedy } of loggedOut) {
+  for (const { workspace, role, agent, state, why, stops, remedy } of loggedOut) {
     const place = `${workspace ?? 'any directory'}${role === null ? '' : ` × ${role}`}`;
-    const outcome = agent === 'github' ? 'a launch would stop for GitHub' : `${agent} would start logged out`;
+    const outcome = agent === 'github' ? 'a launch would stop for GitHub' : stops ? `a launch of ${agent} would stop` : `${agent} would start logged out`;
     const said = `${outcome} (${state}). ${why} To do: ${remedy}.`;
     places.set(said, [...(places.get(said) ?? []), place]);
   }
@@ -39,7 +39,7 @@ const statusCommand = (context: Context) =>
     .option('--workspace <name>', 'only this saved workspace; without it any directory and all of them')
     .addOption(roleOption('role; without it the one that a load there would take, and those with settings of their own'))
     .addOption(new Option('--agent <agent>', 'only this agent').choices(AGENT_SLUGS))
-    .option('--check', 'exit 4 when a launch from there would start logged out')
+    .option('--check', 'exit 4 when a launch from there would start logged out, or not at all')
     .addOption(asksNothing())
     .addOption(formatOption())
     .action(({ workspace, role, agent, check = false, format }) => status({ workspace, role, agent }, { check, format }, context));

@@ -7,8 +7,10 @@ import type { LoggedIn, LoginRequest } from '../launch/login.ts';
 import { asksNothing, type Context, formatOption } from './options.ts';
 import { type Format, printResult, say } from './output.ts';
 
+/** `work`, or `kimi:work` as the other commands call it. */
 const parseAccount = (text: string): string => {
-  if (isAccountName(text)) return text;
+  const name = text.replace(/^kimi:/, '');
+  if (isAccountName(name)) return name;
   throw new InvalidArgumentError('A login is named by lower-case letters, digits, dots, dashes and underscores, such as work.');
 };
 

@@ -63,6 +63,8 @@ interface Kept {
 const TICK_MS = 30_000;
 /** A server may ask for a longer pause, or be wrong about the time; it is not waited for longer. */
 const MAX_ASKED_MS = 10 * 60_000;
+/** Between two renewals of one login. */
+const MIN_PAUSE_MS = 1000;
 /** After a hand-out that failed; doubles up to a tick. */
 const HAND_OUT_RETRY_MS = 2000;
 /** A token with less life than this is not handed to a launch when it cannot be renewed. */
@@ -115,6 +117,8 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     if (renewal.kind === 'good') {
       isWell(account, state);
       state.luck = random();
+      // A server that gives tokens of a moment is not to be asked all the time.
+      state.notBefore = options.elapsed() + MIN_PAUSE_MS;
       return;
     }
     complain(state, renewal.why);

@@ -58,7 +58,7 @@ export const openKeeperSide = (paths: Paths, logins: HostLogins): KeeperSide => 
  * running container has a lease of it, so that somebody has to renew it.
  */
 export const warningOf = ({ name, state, why, expires_at: end, keeperRuns, trouble }: OwnState, isHeld: boolean): string | null => {
-  if (state !== 'live' && state !== 'expired') return `The login ${name} is not renewed any more. ${why} To do: \`jackin login kimi --account ${name}\`.`;
+  if (state !== 'live' && state !== 'expired') return `${state === 'absent' ? '' : `The login ${name} is not renewed any more. `}${why} To do: \`jackin login kimi --account ${name}\`.`;
   if (isHeld && !keeperRuns) {
     const access = end === null ? '' : ` Its access ${state === 'live' ? 'ends' : 'ended'} ${end}.`;
     return `The keeper does not run, so nobody renews the login ${name}.${access} To do: \`jackin keeper run\`.`;

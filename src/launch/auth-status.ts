@@ -27,6 +27,8 @@ export interface LoggedOut {
   agent: AgentSlug | 'github';
   state: AuthState;
   why: string;
+  /** Whether a launch would not even start. */
+  stops: boolean;
   /** What to do about it. */
   remedy: string;
 }
@@ -79,11 +81,11 @@ const loggedOutOf = ({ workspace, role, default_agent: usual, agents, github }: 
   const slug = asked ?? usual;
   const out: LoggedOut[] = agents
     .filter(({ agent, state }) => (slug ?? agent) === agent && LOGGED_OUT.includes(state))
-    .map((cell) => ({ workspace, role, agent: cell.agent, state: cell.state, why: cell.why, remedy: remedyOf(cell) }));
+    .map((cell) => ({ workspace, role, agent: cell.agent, state: cell.state, why: cell.why, stops: cell.own_login !== null, remedy: remedyOf(cell) }));
   if (github?.state !== 'key missing') return out;
   const { state, why, key } = github;
   const remedy = key?.from === 'host' ? `set the variable that ${key.name} comes from` : `set ${key?.name} in a [github.env] table`;
-  return [...out, { workspace, role, agent: 'github', state, why, remedy }];
+  return [...out, { workspace, role, agent: 'github', state, why, stops: true, remedy }];
 };
 
 /**

@@ -317,6 +317,17 @@ describe('what goes wrong', () => {
     expect(await keeper.held()).toEqual([]);
   });
 
+  it('of a server whose tokens live for a moment does not become a stream of requests', async () => {
+    at = await makeLoginWorld(path.join(root, 'brief'), { expiresIn: 0.001 });
+    await hold('jk-one');
+    const keeper = make();
+    pass(at.clock, 460);
+    const begun = at.clock.elapsed;
+    while (at.clock.elapsed - begun < 10_000) pass(at.clock, (await keeper.step()) / 1000);
+    expect(at.sent.length).toBeGreaterThan(5);
+    expect(at.sent.length).toBeLessThan(13);
+  });
+
   it('is asked of the server once, however many want it', async () => {
     await hold('jk-one');
     const keeper = make();
