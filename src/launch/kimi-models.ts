@@ -109,8 +109,8 @@ const modelsOfHost = async (sourceDir: string | undefined, deps: Deps): Promise<
  * use. `update` writes them into its configuration; for a login of jackin's own only.
  */
 export const listKimiModels = async (named: string | undefined, update: boolean, deps: Deps): Promise<ModelList> => {
-  const { sourceDir, login } = named === undefined ? await kimiLoginHere(locatePaths(deps), deps, 'jackin models kimi --login NAME') : {};
-  const account = named ?? login?.value;
+  const { sourceDir, login } = await kimiLoginHere(named, undefined, 'jackin models kimi --login NAME', deps);
+  const account = login?.value;
   if (account !== undefined) return modelsOfOwn(account, update, deps);
   if (update) throw new JackinError('usage', 'only the models of a login of jackin’s own can be updated; the host’s is Kimi’s to change', { hint: 'name one with --login; `jackin logins list` shows them' });
   return modelsOfHost(sourceDir?.value, deps);

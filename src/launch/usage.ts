@@ -8,15 +8,14 @@ import { createSend } from '../auth/kimi-http.ts';
 import { serverSays } from '../auth/kimi-oauth.ts';
 import { type HttpAnswer, type Send, SendError } from '../auth/kimi-requests.ts';
 import { readLogin } from '../auth/read-login.ts';
-import { locatePaths } from '../config/paths.ts';
-import { type AuthDecision, resolveAuth } from '../config/resolve-auth.ts';
-import { resolveRole } from '../config/resolve.ts';
+import type { AuthDecision } from '../config/resolve-auth.ts';
 import { freshLogin } from '../keeper/fresh-login.ts';
 import { JackinError } from '../shared/errors.ts';
 import { deciderOf, type Decider } from './auth-status-key.ts';
 import type { Deps } from './deps.ts';
 import { sourceOptions } from './facts.ts';
-import { type Choose, findPlace } from './place.ts';
+import { kimiLoginHere } from './login-here.ts';
+import type { Choose } from './place.ts';
 
 const TIMEOUT_MS = 8000;
 
@@ -39,15 +38,6 @@ interface Asked {
   /** What to do when the server does not take it. */
   remedy: string;
 }
-
-/** What a launch from here would use. In another mode than sync no login is used, and the host's own is told of. */
-const decide = async (login: string | undefined, choose: Choose, deps: Deps): Promise<AuthDecision> => {
-  const example = (name: string): string => `jackin usage kimi, in a directory of the workspace ${name} alone`;
-  const target = { kind: 'current' as const, path: deps.cwd };
-  // With a login that is named, no file has a say, and none that is broken may be in the way.
-  const files = login === undefined ? (await findPlace(target, locatePaths(deps), deps, choose, example)).files : { global: undefined, workspace: undefined };
-  return resolveAuth(files, resolveRole(files)?.value ?? '', 'kimi', deps.home, login);
-};
 
 const OWN_INSTEAD = 'or use a login of jackin’s own: `jackin login kimi`, then --login';
 
@@ -107,7 +97,8 @@ const refused = (answer: HttpAnswer, { secret, remedy }: Asked): JackinError => 
  * server gives no usage.
  */
 export const gatherUsage = async (login: string | undefined, choose: Choose, deps: Deps): Promise<UsageReport> => {
-  const decision = await decide(login, choose, deps);
+  const decision = await kimiLoginHere(login, choose, 'jackin usage kimi --login NAME', deps);
+  // In another mode than sync no login is used, and the host's own is told of.
   const own = decision.mode.value === 'sync' ? decision.login : undefined;
   const asked = own === undefined ? await askedOfHost(decision, deps) : await askedOfOwn(own.value, deps);
   const answer = await request(createSend(deps.env), asked, deps.signal);
