@@ -12,6 +12,8 @@ import { type Endpoint, type Env, findEndpoints } from './find-endpoint.ts';
 const ANSWER_MS = 10_000;
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 30_000;
+/** Without any event. */
+const LOOK_EVERY_MS = 60_000;
 /** An engine tells that a container died before its own list says so: after an event the list is asked for again and again. */
 const SETTLE_MS = [0, 250, 1000, 4000];
 
@@ -56,13 +58,15 @@ const firstThatAnswers = async (env: Env, signal: AbortSignal): Promise<Endpoint
 };
 
 /** One connection to the engine, until it breaks. */
-const watchOnce = async (env: Env, labels: string[], tell: (running: ReadonlySet<string>) => void, signal: AbortSignal): Promise<void> => {
+const watchOnce = async (env: Env, labels: string[], tell: (running: ReadonlySet<string>) => void, signal: AbortSignal, lookEveryMs: number): Promise<void> => {
   const endpoint = await firstThatAnswers(env, signal);
   const filters = JSON.stringify({ label: labels, type: ['container'], event: ['start', 'die', 'destroy'] });
   // Before the list: what happens between the two is then told.
   const events = await askInTime(endpoint, '/events', { filters }, signal);
+  const look = async (): Promise<void> => tell(await listRunning(endpoint, labels, signal));
+  // A connection that a sleeping machine or its virtual one has lost stays open and says nothing, for ever.
+  const looking = setInterval(() => void look().catch(() => events.destroy()), lookEveryMs);
   try {
-    const look = async (): Promise<void> => tell(await listRunning(endpoint, labels, signal));
     await look();
     let settling = new AbortController();
     const settle = async (over: AbortSignal): Promise<void> => {
@@ -74,11 +78,13 @@ const watchOnce = async (env: Env, labels: string[], tell: (running: ReadonlySet
     for await (const _event of events) {
       settling.abort();
       settling = new AbortController();
-      // What fails here fails the stream of events as well, and is dealt with there.
-      void settle(AbortSignal.any([signal, settling.signal])).catch(() => undefined);
+      const over = AbortSignal.any([signal, settling.signal]);
+      // What is not known now would not be asked for again before the next event: it is begun anew.
+      void settle(over).catch(() => over.aborted || events.destroy());
     }
     settling.abort();
   } finally {
+    clearInterval(looking);
     events.destroy();
   }
 };
@@ -88,14 +94,14 @@ const watchOnce = async (env: Env, labels: string[], tell: (running: ReadonlySet
  * first and after each change, until the signal; undefined when the engine does not
  * answer, which it is asked again and again.
  */
-export const watchContainers = async (env: Env, labels: string[], tell: (running: ReadonlySet<string> | undefined) => void, signal: AbortSignal): Promise<void> => {
+export const watchContainers = async (env: Env, labels: string[], tell: (running: ReadonlySet<string> | undefined) => void, signal: AbortSignal, lookEveryMs = LOOK_EVERY_MS): Promise<void> => {
   let retry = FIRST_RETRY_MS;
   while (!signal.aborted) {
     const told = (running: ReadonlySet<string>): void => {
       retry = FIRST_RETRY_MS;
       tell(running);
     };
-    await watchOnce(env, labels, told, signal).catch(() => undefined);
+    await watchOnce(env, labels, told, signal, lookEveryMs).catch(() => undefined);
     if (signal.aborted) return;
     tell(undefined);
     await sleep(retry, undefined, { signal }).catch(() => undefined);

@@ -7,8 +7,8 @@ import type { KeeperStatus } from './keeper-status.ts';
 
 /** One conversation with the keeper. */
 export interface KeeperLine {
-  /** Throws what the keeper answers with as an error, and `failed` when it is gone. */
-  ask: (request: KeeperRequest) => Promise<unknown>;
+  /** Throws what the keeper answers with as an error, `failed` when it is gone or hangs, and `interrupted`. */
+  ask: (request: KeeperRequest, signal?: AbortSignal) => Promise<unknown>;
   /** Resolves when the conversation is over, whoever ended it: true when the keeper was told to end. */
   ended: Promise<boolean>;
   close: () => void;
@@ -29,6 +29,12 @@ const open = async (paths: Pick<Paths, 'keeperDir'>): Promise<Socket | undefined
     throw new JackinError('failed', `the keeper's socket ${socketOf(paths)} cannot be opened: ${messageOf(error)}`, { cause: error });
   }
 };
+
+/** A kimi may hold a login's lock for a minute, and its server take half a one to answer; nothing else takes long. */
+const ANSWER_MS: Readonly<Record<KeeperRequest['op'], number>> = { status: 5000, started: 5000, stop: 5000, fresh: 120_000, hold: 120_000 };
+
+const hangs = ({ keeperDir }: Pick<Paths, 'keeperDir'>): JackinError =>
+  new JackinError('failed', 'the keeper runs and does not answer', { hint: `end the process that ${keeperDir}/keeper.lock names, and run the command again: it starts another one` });
 
 const gone = (): JackinError => new JackinError('failed', 'the keeper ended before it answered', { hint: 'run the command again; `jackin keeper status` shows whether it runs' });
 
@@ -54,12 +60,26 @@ export const connectKeeper = async (paths: Pick<Paths, 'keeperDir'>): Promise<Ke
     if ('bye' in said) dismissed = true;
     else waiting.shift()?.resolve(said);
   });
-  const ask = async (request: KeeperRequest): Promise<unknown> => {
-    const answer = await new Promise<KeeperAnswer>((resolve, reject) => {
-      if (socket.destroyed) return reject(gone());
-      waiting.push({ resolve, reject });
-      socket.write(`${JSON.stringify(request)}\n`);
-    });
+  const answerTo = async (request: KeeperRequest, signal?: AbortSignal): Promise<KeeperAnswer> => {
+    let giveUp: (error: JackinError) => void = () => undefined;
+    const interrupt = (): void => giveUp(new JackinError('interrupted', 'waiting for the keeper: interrupted'));
+    const timer = setTimeout(() => giveUp(hangs(paths)), ANSWER_MS[request.op]);
+    signal?.addEventListener('abort', interrupt);
+    try {
+      return await new Promise<KeeperAnswer>((resolve, reject) => {
+        if (socket.destroyed) return reject(gone());
+        giveUp = reject;
+        waiting.push({ resolve, reject });
+        socket.write(`${JSON.stringify(request)}\n`);
+        if (signal?.aborted) interrupt();
+      });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', interrupt);
+    }
+  };
+  const ask = async (request: KeeperRequest, signal?: AbortSignal): Promise<unknown> => {
+    const answer = await answerTo(request, signal);
     if ('ok' in answer) return answer.ok;
     const { code, message, hint } = answer.error;
     throw new JackinError(code, message, hint === undefined ? {} : { hint });

@@ -18,6 +18,8 @@ const POLL_MS = 25;
 /** One that is about to end still holds the lock: the next one is started again. */
 const START_AGAIN_MS = 2000;
 const GIVE_UP_MS = 15_000;
+/** So many that end while they are asked are no chance any more. */
+const MAX_KEEPERS = 3;
 
 /** Speaks to the keeper, which is started when none runs. */
 export const openKeeper = async (paths: Paths, { startKeeper, signal }: Pick<KeeperDeps, 'startKeeper' | 'signal'>): Promise<KeeperLine> => {
@@ -39,16 +41,18 @@ export const openKeeper = async (paths: Paths, { startKeeper, signal }: Pick<Kee
   }
 };
 
-/** The keeper goes on with what it was asked for; it is only not waited for. */
-const askUntil = async (line: KeeperLine, request: KeeperRequest, signal: AbortSignal): Promise<void> => {
-  signal.addEventListener('abort', line.close, { once: true });
-  try {
-    if (signal.aborted) line.close();
-    await line.ask(request);
-  } catch (error) {
-    throw signal.aborted ? new JackinError('interrupted', 'waiting for the keeper: interrupted', { cause: error }) : error;
-  } finally {
-    signal.removeEventListener('abort', line.close);
+/** Asks the keeper, and another one where that had just begun to end of itself; the conversation goes on. */
+const askKeeper = async (request: KeeperRequest, paths: Paths, deps: KeeperDeps): Promise<KeeperLine> => {
+  for (let tries = 1; ; tries += 1) {
+    const line = await openKeeper(paths, deps);
+    try {
+      await line.ask(request, deps.signal);
+      return line;
+    } catch (error) {
+      const end = await Promise.race([line.ended, Promise.resolve('goes on')]);
+      line.close();
+      if (end !== false || tries === MAX_KEEPERS) throw error;
+    }
   }
 };
 
@@ -61,12 +65,8 @@ export const freshLogin = async (account: string, deps: KeeperDeps): Promise<Own
   const paths = locatePaths(deps);
   // What is not there needs no keeper to say so.
   await readOwnLogin(paths.loginsDir, account, deps.uid);
-  const line = await openKeeper(paths, deps);
-  try {
-    await askUntil(line, { op: 'fresh', account }, deps.signal);
-  } finally {
-    line.close();
-  }
+  const line = await askKeeper({ op: 'fresh', account }, paths, deps);
+  line.close();
   return readOwnLogin(paths.loginsDir, account, deps.uid);
 };
 
@@ -84,31 +84,30 @@ export const holdLogin = async (account: string, container: string, deps: Keeper
   const paths = locatePaths(deps);
   const read = (): Promise<OwnLogin> => readOwnLogin(paths.loginsDir, account, deps.uid);
   await read();
-  let line = await openKeeper(paths, deps);
-  const hold = { released: false };
+  let line = await askKeeper({ op: 'hold', account, container }, paths, deps);
+  const released = new AbortController();
   const revive = async (): Promise<void> => {
-    while (!hold.released) {
+    for (;;) {
       const dismissed = await line.ended;
-      if (hold.released || dismissed) return;
-      line = await openKeeper(paths, deps);
+      if (released.signal.aborted || dismissed) return;
+      const next = await openKeeper(paths, { startKeeper: deps.startKeeper, signal: released.signal });
+      line = next;
+      // Nobody closes it any more: it would keep this process from ending.
+      if (released.signal.aborted) return next.close();
+      // As with the first one, this conversation keeps it: one that ends at once would be started again and again.
+      await next.ask({ op: 'fresh', account }).catch(() => undefined);
     }
   };
-  try {
-    await askUntil(line, { op: 'hold', account, container }, deps.signal);
-    return {
-      read,
-      started: async () => {
-        await line.ask({ op: 'started' }).catch(() => undefined);
-        // A session that goes on must not lose its login with the keeper. Without one it is no worse off than before.
-        void revive().catch(() => undefined);
-      },
-      release: () => {
-        hold.released = true;
-        line.close();
-      },
-    };
-  } catch (error) {
-    line.close();
-    throw error;
-  }
+  return {
+    read,
+    started: async () => {
+      await line.ask({ op: 'started' }).catch(() => undefined);
+      // A session that goes on must not lose its login with the keeper. Without one it is no worse off than before.
+      void revive().catch(() => undefined);
+    },
+    release: () => {
+      released.abort();
+      line.close();
+    },
+  };
 };

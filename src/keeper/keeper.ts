@@ -97,8 +97,8 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     const digest = digestOf(login);
     const since = state.token?.digest === digest ? state.token.since : undefined;
     const left = untilDue(login.token, instant(), since, state.luck);
-    // Seen in this process from now on; a date that made no sense at first sight was answered by `left`.
-    if (since === undefined) state.token = { digest, since: instant() };
+    // Seen in this process from now on. Not one that is due: its date may make no sense, and it stays due until it is another one.
+    if (since === undefined && left > 0) state.token = { digest, since: instant() };
     return left;
   };
 

@@ -12,12 +12,12 @@ afterEach(async () => {
 type Told = string[] | undefined;
 
 /** An engine with these containers, and everything that a watcher was told. */
-const watch = async (answers: Record<string, Answer>, env?: Record<string, string>) => {
+const watch = async (answers: Record<string, Answer>, env?: Record<string, string>, lookEveryMs?: number) => {
   const socket = await startDockerSocket({ 'GET /_ping': json(200, 'OK'), ...answers });
   cleanUp.push(socket.close);
   const told: Told[] = [];
   const stop = new AbortController();
-  const watching = watchContainers(env ?? socket.env, ['jackin.home=h', 'jackin.kind=role'], (running) => void told.push(running && [...running].sort()), stop.signal);
+  const watching = watchContainers(env ?? socket.env, ['jackin.home=h', 'jackin.kind=role'], (running) => void told.push(running && [...running].sort()), stop.signal, lookEveryMs);
   const end = async (): Promise<void> => {
     stop.abort();
     await watching;
@@ -72,6 +72,26 @@ describe('the running containers', () => {
     const { told } = await watch(answers);
     await expect.poll(() => told.length).toBeGreaterThan(0);
     expect(told).toEqual([undefined]);
+  });
+
+  it('are seen although the engine no longer tells of changes: its connection was lost without a word', async () => {
+    let names = ['/jk-one'];
+    const { told } = await watch({ 'GET /events': openEvents().answer, 'GET /containers/json': (request, response) => json(200, names.map((name) => ({ Names: [name] })))(request, response) }, undefined, 100);
+    await expect.poll(() => told.at(-1)).toEqual(['jk-one']);
+    names = ['/jk-two'];
+    await expect.poll(() => told.at(-1)).toEqual(['jk-two']);
+  });
+
+  it('are asked for anew when the list that follows an event fails', async () => {
+    const events = openEvents();
+    let status = 200;
+    const { told } = await watch({ 'GET /events': events.answer, 'GET /containers/json': (request, response) => json(status, [{ Names: ['/jk-one'] }])(request, response) });
+    await expect.poll(() => told).toEqual([['jk-one']]);
+    status = 500;
+    events.open[0]?.write('{"status":"start"}\n');
+    await expect.poll(() => told.at(-1)).toBeUndefined();
+    status = 200;
+    await expect.poll(() => told.at(-1), { timeout: 5000 }).toEqual(['jk-one']);
   });
 
   it('are unknown without an engine', async () => {

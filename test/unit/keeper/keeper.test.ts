@@ -349,6 +349,15 @@ describe('clocks', () => {
     expect(await at.works()).toBe(true);
   });
 
+  it('that were set back before the first look leave a token of unknown age: it is renewed, however often it was looked at', async () => {
+    at.clock.wall -= 5 * 3_600_000;
+    const keeper = make();
+    await keeper.ensureFresh('work');
+    expect(at.sent).toHaveLength(1);
+    await keeper.ensureFresh('work');
+    expect(at.sent).toHaveLength(1);
+  });
+
   it('that are set back do not keep a token for ever', async () => {
     await hold('jk-one');
     const keeper = make();
