@@ -100,7 +100,11 @@ export const requestRefresh = async (
     return { kind: 'no answer', why: 'the server answered, but without a whole token', arrived: true };
   }
   const why = serverSays(answer, [refreshToken]);
-  if (status === 401 || status === 403 || textOf(fieldsOf(body), 'error') === 'invalid_grant') return { kind: 'refused', why };
-  // Whoever is told to come back later has got nothing; any other failure may come after the server has renewed.
-  return { kind: 'no answer', why, arrived: status !== 429, ...retryAfter(answer) };
+  const fields = fieldsOf(body);
+  // A page instead of an object is a gateway's, which has not asked the server: it must not end a login.
+  const isServers = Object.keys(fields).length > 0;
+  const isDenied = status === 401 || status === 403;
+  if ((isServers && isDenied) || textOf(fields, 'error') === 'invalid_grant') return { kind: 'refused', why };
+  // Whoever is denied or told to come back later has got nothing; any other failure may come after the server has renewed.
+  return { kind: 'no answer', why, arrived: status !== 429 && !isDenied, ...retryAfter(answer) };
 };

@@ -99,9 +99,15 @@ const takeCredential = async (place: Place, handoff: PlacedLogin, home: PlacedLo
   await changeHome(place, { write, remove, record: { ...record, files, ...(handoff.view !== undefined && { credential: handoff.view.digest }) } });
 };
 
+/** What is handed over, where it is a lease: an earlier launch may have left a copy there, and none be had since. */
+const readLease = async (handoff: string, now: Date): Promise<PlacedLogin | undefined> => {
+  const login = (await readHandoff(AGENTS.kimi, handoff, now))?.login;
+  return login?.view === undefined || login.view.refreshable ? undefined : login;
+};
+
 const takeLease = async (place: Place, { home, handoff }: HomeRoots, now: Date): Promise<Outcome | undefined> => {
-  const leased = (await readHandoff(AGENTS.kimi, handoff, now))?.login;
-  if (leased?.view === undefined) return undefined;
+  const leased = await readLease(handoff, now);
+  if (leased === undefined) return undefined;
   await takeCredential(place, leased, await readHome(AGENTS.kimi, home, now), now);
   // One credential on both sides by now: this brings the settings.
   await reconcile(place, leased, await readHome(AGENTS.kimi, home, now), (file, bytes) => isDeadCredential(file, bytes, now), now);
@@ -110,8 +116,8 @@ const takeLease = async (place: Place, { home, handoff }: HomeRoots, now: Date):
 
 /** Takes a newer lease into the home while sessions run: its credential, and nothing else. */
 export const takeNewLease = async (roots: HomeRoots, now: Date): Promise<void> => {
-  const leased = (await readHandoff(AGENTS.kimi, roots.handoff, now))?.login;
-  if (leased?.view === undefined) return;
+  const leased = await readLease(roots.handoff, now);
+  if (leased === undefined) return;
   const place = placeOf(roots);
   await finishChange(place);
   await takeCredential(place, leased, await readHome(AGENTS.kimi, roots.home, now), now);

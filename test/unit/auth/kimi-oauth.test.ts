@@ -66,7 +66,7 @@ test.each([
 
 test.each([
   [401, { error: 'invalid_token' }],
-  [403, 'forbidden'],
+  [403, { message: 'forbidden' }],
   [400, { error: 'invalid_grant' }],
   [500, { error: 'invalid_grant' }],
 ])('HTTP %i with %j is a refusal', async (status, body) => {
@@ -82,6 +82,10 @@ test.each([
   [429, false],
 ])('HTTP %i is no answer', async (status, arrived) => {
   expect(await refresh({ status, body: { error: 'other' } })).toEqual({ kind: 'no answer', why: `other (HTTP ${status})`, arrived });
+});
+
+test.each([401, 403])('HTTP %i with a page is a gateway’s, and ends no login', async (status) => {
+  expect(await refresh({ status, body: '<html>fake-refresh-1</html>' })).toEqual({ kind: 'no answer', why: `the server answered with HTTP ${status}`, arrived: false });
 });
 
 test.each([true, false])('without a connection that held, whether it arrived (%s) is passed on', async (arrived) => {
@@ -105,7 +109,6 @@ test.each([
   [{ error: { message: 'deep' } }, 'deep (HTTP 401)'],
   [{ message: 'x'.repeat(1000) }, `${'x'.repeat(200)} (HTTP 401)`],
   [{ error_description: 'the token fake-refresh-1 was used' }, 'the server answered with HTTP 401'],
-  ['<html>fake-refresh-1</html>', 'the server answered with HTTP 401'],
 ])('of %j a person gets one line without a secret', async (body, why) => {
   expect(await refresh({ status: 401, body })).toEqual({ kind: 'refused', why });
 });

@@ -132,6 +132,12 @@ describe('a start with a lease', () => {
     expect(await read()).toBe(credential({ serial: 5 }));
   });
 
+  test('does not take a copy for one, which an earlier launch has left in its place', async () => {
+    await handOver(credential({ serial: 3 }));
+    expect(await prepare()).toMatchObject({ outcome: 'none' });
+    expect(JSON.stringify(await contentOf(roots.home))).not.toContain('refresh-secret');
+  });
+
   test('without one says that it comes', async () => {
     expect(await prepare()).toMatchObject({ outcome: 'none', why: expect.stringContaining('the keeper brings one') });
   });
