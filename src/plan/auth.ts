@@ -118,10 +118,10 @@ const cannotRead = ({ why }: LoginFacts): JackinError =>
 /** A login of jackin's own that cannot be used: none of that name, or its files hold nothing to send. */
 const noOwnLogin = (agent: AgentSlug, { value: account, origin }: Decision<string>, login: LoginFacts | undefined, known: string[]): JackinError => {
   const hint = `log in with \`jackin login ${agent} --account ${account}\``;
-  const who = `the login ${account} of jackin's own, which ${describeOrigin(origin)} names for ${AGENTS[agent].name}`;
-  if (known.includes(account)) return new JackinError('auth.dead', `${who}, does not work: ${login?.why.replace(/\.$/, '')}`, { hint });
+  const who = `the login ${account} of jackin's own (for ${AGENTS[agent].name}, by ${describeOrigin(origin)})`;
+  if (known.includes(account)) return new JackinError('auth.dead', `${who} does not work: ${login?.why.replace(/\.$/, '')}`, { hint });
   const there = known.length === 0 ? 'there are none yet' : `there are: ${known.join(', ')}`;
-  return new JackinError('not-found', `${who}, is not there (${there})`, { hint });
+  return new JackinError('not-found', `${who} is not there (${there})`, { hint });
 };
 
 interface Launch {

@@ -20,15 +20,17 @@ const bootId = (): string => {
   }
 };
 
-/** Field 22 of /proc/<pid>/stat; the second field may hold spaces and parentheses. */
-const startTime = (pid: number): string => {
+/** What /proc/<pid>/stat says from its third field on: state first, start time as the twentieth. The second field may hold spaces and parentheses. */
+const statOf = (pid: number): string[] => {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
-    return '';
+    return [];
   }
 };
+
+const startTime = (pid: number): string => statOf(pid)[19] ?? '';
 
 export const currentOwner = (): Owner => ({ pid: process.pid, started: startTime(process.pid), boot: bootId() });
 
@@ -40,5 +42,7 @@ export const isAlive = (owner: Owner): boolean => {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
+  // Killed, and nobody has asked what became of it yet: where no process does that, it stays so for ever.
+  if (statOf(owner.pid)[0] === 'Z') return false;
   return owner.started === '' || startTime(owner.pid) === owner.started;
 };

@@ -50,7 +50,7 @@ describe('a login of jackin’s own', () => {
     const missing = (ownLogins: string[]) => () => planOf(world({ state: 'absent' }, { facts: { ownLogins, logins: { kimi: { ...LOGIN, dir: DIR, from: 'own login', state: 'absent' } } } }));
     expect(missing(['home', 'play'])).toThrow(expect.objectContaining({
       code: 'not-found', exitCode: 7, hint: 'log in with `jackin login kimi --account work`',
-      message: "the login work of jackin's own, which global (/c/config.toml:2) names for Kimi, is not there (there are: home, play)",
+      message: "the login work of jackin's own (for Kimi, by global (/c/config.toml:2)) is not there (there are: home, play)",
     })); // prettier-ignore
     expect(missing([])).toThrow('there are none yet');
   });
