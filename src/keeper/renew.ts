@@ -8,7 +8,7 @@ import { type KimiToken, parseToken, printToken } from '../agents/kimi-token.ts'
 import { requestRefresh } from '../auth/kimi-oauth.ts';
 import type { RefreshOutcome, Send } from '../auth/kimi-requests.ts';
 import { type OwnLogin, readOwnLogin } from '../auth/own-login.ts';
-import { ensurePrivateDir, type FsLayer, nodeFs, syncDirectory } from '../shared/atomic-files.ts';
+import { ensurePrivateDir, type FsLayer, nodeFs, syncDirectory, unlessMissing } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { withKimiLock } from './kimi-lock.ts';
 import { digestOf, endOf, type LoginNote, readLoginNote, writeLoginNote } from './login-note.ts';
@@ -99,7 +99,7 @@ const reserve = async (login: OwnLogin, fs: FsLayer): Promise<Reserved> => {
 const adoptLeftover = async (login: OwnLogin, wasSent: boolean, fs: FsLayer): Promise<boolean> => {
   const dir = path.join(login.dir, CREDENTIALS_DIR);
   let adopted = false;
-  for (const name of await fs.readdir(dir)) {
+  for (const name of (await unlessMissing(fs.readdir(dir))) ?? []) {
     if (!name.startsWith(`${login.slot}.json.tmp.${OURS}.`)) continue;
     const file = path.join(dir, name);
     const token = parseToken(await readFile(file, 'utf8'));

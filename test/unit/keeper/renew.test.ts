@@ -152,6 +152,8 @@ describe('a file without a token', () => {
   it('is gone: the same', async () => {
     await rm(at.file);
     expect(await renew()).toMatchObject({ kind: 'ended' });
+    await rm(path.dirname(at.file), { recursive: true });
+    expect(await renew()).toMatchObject({ kind: 'ended', why: expect.stringContaining('holds no token') });
     await rm(at.dir, { recursive: true });
     await expect(renew()).rejects.toMatchObject({ code: 'not-found', message: expect.stringContaining('kimi:work') });
   });
