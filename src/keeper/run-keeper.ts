@@ -23,6 +23,8 @@ export interface RunOptions {
   watchRunning?: (tell: (running: ReadonlySet<string> | undefined) => void, signal: AbortSignal) => Promise<void>;
   log: (line: string) => void;
   signal: AbortSignal;
+  /** How long nobody holds anything before it ends, see `untilIdle`. */
+  lingerMs?: number;
 }
 
 /** How long nobody holds anything before it ends: one launch often follows another. */
@@ -115,15 +117,15 @@ const followLogins = (loginsDir: string, poke: () => void) => {
   };
 };
 
-const shortWaits = async (keeper: Keeper, { untilIdle }: RunOptions, clients: () => number, idle: { since: number | undefined }): Promise<'end' | number | undefined> => {
+const shortWaits = async (keeper: Keeper, { untilIdle, lingerMs = LINGER_MS }: RunOptions, clients: () => number, idle: { since: number | undefined }): Promise<'end' | number | undefined> => {
   const renews = keeper.renewals().length > 0;
   if (!untilIdle || clients() > 0 || renews || (await keeper.held()).length > 0) {
     idle.since = undefined;
     // Nothing wakes it when that ends.
-    return renews ? LINGER_MS : undefined;
+    return renews ? lingerMs : undefined;
   }
   idle.since ??= performance.now();
-  const left = LINGER_MS - (performance.now() - idle.since);
+  const left = lingerMs - (performance.now() - idle.since);
   return left <= 0 ? 'end' : left;
 };
 

@@ -12,7 +12,7 @@ import { makeWorld } from './world.ts';
 import type { World } from './world.ts';
 
 const FULL = process.env.JACKIN_TEST_FULL === '1';
-const SECONDS = FULL ? 300 : 40;
+const SECONDS = FULL ? 300 : 25;
 const TOKEN_LIFE = 20;
 const CHAT = '/coding/v1/chat/completions';
 const TOKEN = '/api/oauth/token';
@@ -185,7 +185,7 @@ test('a session of several turns goes on while its token is replaced again and a
   await serve(STRICT);
   await logIn();
   const container = await start('--login', 'work');
-  const turns = FULL ? 6 : 3;
+  const turns = FULL ? 6 : 2;
   const { code, stdout, stderr } = await ask(container, `tool-sleep 12 turns ${turns}`);
   expectSuccess(code, stderr);
   expect(stdout).toContain('fake kimi heard: tool-sleep');
@@ -211,7 +211,7 @@ test('a keeper that is killed is replaced while a session is attached, and what 
   await logIn();
   const container = await start('--login', 'work');
   const { pid: first } = await status();
-  const long = ask(container, 'tool-sleep 12 turns 3');
+  const long = ask(container, 'tool-sleep 12 turns 2');
   await expect.poll(async () => (await server.requests()).some(({ path: where }) => where === CHAT), SOON).toBe(true);
   process.kill(first, 'SIGKILL');
   const { code, stderr } = await long;
@@ -252,7 +252,7 @@ test('a kimi on the login’s own directory takes part: both renew it, and no to
     },
   });
   const main = '/kimi/node_modules/@moonshot-ai/kimi-code/dist/main.mjs';
-  const until = Date.now() + (FULL ? 90_000 : 30_000);
+  const until = Date.now() + (FULL ? 90_000 : 15_000);
   let rounds = 0;
   while (Date.now() < until) {
     const [own, leased] = await Promise.all([engine.exec(peer, ['/jackin/runtime/bin/node', main, '-p', `own ${rounds}`]), ask(container, `leased ${rounds}`)]);

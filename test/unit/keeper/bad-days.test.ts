@@ -10,7 +10,7 @@ import { makeClock, makeDayWorld, makeMortalDisk, runUntil, seeded } from '../..
 import type { Fault } from '../../fakes/kimi-faults.mjs';
 import { makeKimi } from '../../fakes/kimi-server.mjs';
 
-const DAYS = process.env.JACKIN_TEST_FULL === '1' ? 150 : 12;
+const DAYS = process.env.JACKIN_TEST_FULL === '1' ? 150 : 8;
 const HOUR = 3600;
 const HOURS = 4;
 const CONTAINERS = ['jk-bad-1', 'jk-bad-2'];

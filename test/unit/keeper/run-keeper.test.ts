@@ -71,6 +71,7 @@ const run = (untilIdle = true) => {
     untilIdle,
     log: (line) => said.push(line),
     signal: stop.signal,
+    lingerMs: 1000,
     watchRunning: async (tell, signal) => {
       const told = (): void => tell(new Set(running));
       tellRunning.push(told);
@@ -222,7 +223,7 @@ describe('an instance', () => {
     await logIn();
     const hold = await holdLogin('work', 'jk-one', deps());
     // Whatever its beginning makes the keeper do is over by then.
-    await sleep(3500);
+    await sleep(1500);
     const awake = Date.now.bind(Date);
     const asleep = vi.spyOn(Date, 'now').mockImplementation(() => awake() + 8 * 3_600_000);
     cleanUp.push(async () => asleep.mockRestore());
