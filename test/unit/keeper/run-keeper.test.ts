@@ -88,7 +88,7 @@ const deps = (startKeeper: KeeperDeps['startKeeper'] = async () => void run()): 
 const isThere = (file: string): Promise<boolean> => stat(file).then(() => true, () => false);
 
 /** Later than a keeper lingers that nobody needs. */
-const LATE: Fault = { do: 'delay', seconds: 5 };
+const LATE: Fault = { do: 'delay', seconds: 2 };
 
 describe('who wants a token', () => {
   it('gets it from a keeper that is started for it, and ends by itself', async () => {
@@ -158,7 +158,7 @@ describe('who wants a token', () => {
 
 describe('who is interrupted', () => {
   it.each(['a token', 'a place among the holders'])('waits no longer for %s, and the keeper goes on', { timeout: 30_000 }, async (what) => {
-    await logIn(100, 900, [{ do: 'delay', seconds: 5 }]);
+    await logIn(100, 900, [{ do: 'delay', seconds: 2 }]);
     const stop = new AbortController();
     const waiting = { ...deps(async () => void run(false)), signal: stop.signal };
     const asked = what === 'a token' ? freshLogin('work', waiting) : holdLogin('work', 'jk-one', waiting);
