@@ -45,3 +45,35 @@ export const listLeases = async ({ dataDir }: Pick<Paths, 'dataDir'>): Promise<M
 /** The containers that hold a lease of a login, running or not. */
 export const holdersOf = async (paths: Pick<Paths, 'dataDir'>, account: string): Promise<string[]> =>
   [...(await listLeases(paths))].filter(([, held]) => held === account).map(([container]) => container);
+
+/** Who gets the tokens of an account: all that count as holders, and those of them with a state to hand it to. */
+export interface Holders {
+  all: Set<string>;
+  ready: Set<string>;
+}
+
+/**
+ * The holders of each account: containers that are expected, whose launch hands them
+ * the first token itself, and those with a lease that run. Without an answer of the
+ * engine (`running` undefined) every one with a lease is taken to run.
+ */
+export const groupHolders = (
+  leases: ReadonlyMap<string, string>,
+  expected: Iterable<{ account: string; container: string }>,
+  running: ReadonlySet<string> | undefined,
+): Map<string, Holders> => {
+  const held = new Map<string, Holders>();
+  const of = (account: string): Holders => {
+    const found = held.get(account) ?? { all: new Set<string>(), ready: new Set<string>() };
+    held.set(account, found);
+    return found;
+  };
+  for (const { account, container } of expected) of(account).all.add(container);
+  for (const [container, account] of leases) {
+    if (running?.has(container) === false && !held.get(account)?.all.has(container)) continue;
+    const { all, ready } = of(account);
+    all.add(container);
+    ready.add(container);
+  }
+  return held;
+};

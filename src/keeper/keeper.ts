@@ -1,28 +1,22 @@
 import path from 'node:path';
-import { sha256 } from '../agents/judge.ts';
 import type { Paths } from '../config/paths.ts';
 import { type OwnLogin, readOwnLogin } from '../auth/own-login.ts';
 import { isoTime } from '../auth/source.ts';
 import { JackinError, messageOf } from '../shared/errors.ts';
 import { handOutLease } from './hand-out.ts';
-import { listLeases } from './holders.ts';
+import { groupHolders, type Holders, listLeases } from './holders.ts';
 import type { KeeperStatus, KeptLogin } from './keeper-status.ts';
+import { createHealth, type HealthOptions, leaseDigest, type LoginHealth } from './login-health.ts';
 import { readLoginNote } from './login-note.ts';
 import { createRenew, type Renewal, type RenewWorld } from './renew.ts';
-import { backOff, type Instant, untilDue } from './schedule.ts';
 
-export interface KeeperOptions extends Omit<RenewWorld, 'loginsDir' | 'keeperDir'> {
+export interface KeeperOptions extends Omit<RenewWorld, 'loginsDir' | 'keeperDir'>, HealthOptions {
   paths: Pick<Paths, 'loginsDir' | 'keeperDir' | 'dataDir'>;
-  /** Milliseconds that only ever grow, whatever the date does. */
-  elapsed: () => number;
-  /** In [0, 1). */
-  random: () => number;
   /** Names of the containers that run now; undefined while the engine cannot be asked: then all that hold a lease are taken to run. */
   running: () => ReadonlySet<string> | undefined;
   /** In place of writing the handoff of an instance. */
   handOut?: (container: string, login: OwnLogin) => Promise<void>;
   pid: number;
-  log: (line: string) => void;
 }
 
 export interface Keeper {
@@ -41,17 +35,7 @@ export interface Keeper {
 
 /** What is known of a login between two steps. */
 interface Kept {
-  /** Digest of the token that this process saw last, and when it saw it first. */
-  token?: { digest: string; since: Instant };
-  luck: number;
-  failures: number;
-  /** Not before this, on the clock that only grows. */
-  notBefore: number;
-  /** What is wrong with the login itself; null when nothing is. */
-  why: string | null;
-  ended: boolean;
-  /** A new pair is in the memory of this process and on no disk: it must not end, whoever holds the login. */
-  unsaved: boolean;
+  health: LoginHealth;
   renewing?: Promise<Renewal> | undefined;
   /** Digest of the token that each container was handed last. */
   handed: Map<string, string>;
@@ -61,16 +45,10 @@ interface Kept {
 
 /** The longest time between two looks: a machine that slept, or a clock that was set, is noticed by then. */
 const TICK_MS = 30_000;
-/** A server may ask for a longer pause, or be wrong about the time; it is not waited for longer. */
-const MAX_ASKED_MS = 10 * 60_000;
-/** Between two renewals of one login. */
-const MIN_PAUSE_MS = 1000;
 /** After a hand-out that failed; doubles up to a tick. */
 const HAND_OUT_RETRY_MS = 2000;
 /** A token with less life than this is not handed to a launch when it cannot be renewed. */
 const ENOUGH_S = 60;
-
-const digestOf = ({ token }: OwnLogin): string => sha256(`lease ${token?.accessToken ?? ''}`);
 
 /**
  * The keeper of jackin's own logins: renews each that somebody holds, before its
@@ -78,92 +56,40 @@ const digestOf = ({ token }: OwnLogin): string => sha256(`lease ${token?.accessT
  * whoever runs it calls `step` again when it says so, or when something changed.
  */
 export const createKeeper = (options: KeeperOptions): Keeper => {
-  const { paths, uid, random, log } = options;
+  const { paths, uid, log } = options;
   const renew = createRenew({ ...options, loginsDir: paths.loginsDir, keeperDir: paths.keeperDir });
   const handOut = options.handOut ?? ((container: string, login: OwnLogin) => handOutLease(path.join(paths.dataDir, container), login));
   const kept = new Map<string, Kept>();
   const expected = new Map<symbol, { account: string; container: string }>();
   const started = new Date(options.now()).toISOString();
-  const instant = (): Instant => ({ wall: options.now(), elapsed: options.elapsed() });
 
   const of = (account: string): Kept => {
-    const known = kept.get(account) ?? { luck: random(), failures: 0, notBefore: 0, why: null, ended: false, unsaved: false, handed: new Map<string, string>(), undelivered: new Map<string, { why: string; times: number }>() };
+    const known = kept.get(account) ?? { health: createHealth(account, options), handed: new Map<string, string>(), undelivered: new Map<string, { why: string; times: number }>() };
     kept.set(account, known);
     return known;
-  };
-
-  const dueIn = (login: OwnLogin, state: Kept): number => {
-    if (login.token === undefined) return 0;
-    const digest = digestOf(login);
-    const since = state.token?.digest === digest ? state.token.since : undefined;
-    const left = untilDue(login.token, instant(), since, state.luck);
-    // Seen in this process from now on. Not one that is due: its date may make no sense, and it stays due until it is another one.
-    if (since === undefined && left > 0) state.token = { digest, since: instant() };
-    return left;
-  };
-
-  const complain = (state: Kept, why: string): void => {
-    if (state.why !== why) log(why);
-    state.why = why;
-  };
-
-  /** Whoever made it so: a renewal, a kimi that shares the directory, or a person who has logged in again. */
-  const isWell = (account: string, state: Kept): void => {
-    if (state.why !== null) log(`The login kimi:${account} works again.`);
-    Object.assign(state, { failures: 0, notBefore: 0, why: null, ended: false, unsaved: false });
-  };
-
-  const note = (account: string, state: Kept, renewal: Renewal): void => {
-    if (renewal.kind === 'good') {
-      isWell(account, state);
-      state.luck = random();
-      // A server that gives tokens of a moment is not to be asked all the time.
-      state.notBefore = options.elapsed() + MIN_PAUSE_MS;
-      return;
-    }
-    complain(state, renewal.why);
-    state.ended = renewal.kind === 'ended';
-    state.unsaved = renewal.kind === 'failed' && renewal.unsaved === true;
-    state.failures += 1;
-    const wait = renewal.kind === 'failed' ? Math.max(Math.min(renewal.afterMs ?? 0, MAX_ASKED_MS), backOff(state.failures, random())) : TICK_MS;
-    state.notBefore = options.elapsed() + wait;
   };
 
   /** One renewal at a time for each login: who comes meanwhile gets the same answer. */
   const renewOnce = (account: string): Promise<Renewal> => {
     const state = of(account);
-    state.renewing ??= renew(account, (login) => dueIn(login, state) <= 0)
+    state.renewing ??= renew(account, (login) => state.health.dueIn(login) <= 0)
       .then((renewal) => {
-        note(account, state, renewal);
+        state.health.note(renewal);
         return renewal;
       })
       .finally(() => (state.renewing = undefined));
     return state.renewing;
   };
 
-  /** The containers that get the tokens of each account; none for one whose new pair no disk has taken yet. An expected one without a state yet is handed them by its launch. */
-  const holders = async (): Promise<Map<string, { all: Set<string>; ready: Set<string> }>> => {
-    const running = options.running();
-    const leases = await listLeases(paths);
-    const held = new Map<string, { all: Set<string>; ready: Set<string> }>();
-    const entry = (account: string) => {
-      const found = held.get(account) ?? { all: new Set<string>(), ready: new Set<string>() };
-      held.set(account, found);
-      return found;
-    };
-    for (const [account, { unsaved }] of kept) if (unsaved) entry(account);
-    for (const { account, container } of expected.values()) entry(account).all.add(container);
-    for (const [container, account] of leases) {
-      if (running?.has(container) === false && !held.get(account)?.all.has(container)) continue;
-      const { all, ready } = entry(account);
-      all.add(container);
-      ready.add(container);
-    }
+  /** A login whose new pair no disk has taken yet is held by nobody but this process. */
+  const holders = async (): Promise<Map<string, Holders>> => {
+    const held = groupHolders(await listLeases(paths), expected.values(), options.running());
+    for (const [account, { health }] of kept) if (health.unsaved() && !held.has(account)) held.set(account, { all: new Set(), ready: new Set() });
     return held;
   };
 
   const handTo = async (container: string, login: OwnLogin, state: Kept): Promise<void> => {
-    const digest = digestOf(login);
+    const digest = leaseDigest(login);
     if (login.token === undefined || state.handed.get(container) === digest) return;
     try {
       await handOut(container, login);
@@ -180,18 +106,19 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
   /** `containers`: those with a state to hand it to. */
   const keepOne = async (account: string, containers: ReadonlySet<string>): Promise<number> => {
     const state = of(account);
+    const { health } = state;
     for (const about of [state.handed, state.undelivered]) for (const container of about.keys()) if (!containers.has(container)) about.delete(container);
     let login = await readOwnLogin(paths.loginsDir, account, uid);
-    if (dueIn(login, state) > 0) {
-      isWell(account, state);
-    } else if (state.notBefore <= options.elapsed()) {
+    if (health.dueIn(login) > 0) {
+      health.isWell();
+    } else if (health.pause() <= 0) {
       const renewal = await renewOnce(account);
       if (renewal.kind === 'good') login = renewal.login;
     }
     await Promise.all([...containers].map((container) => handTo(container, login, state)));
     const tries = [...state.undelivered.values()].map(({ times }) => times);
     const again = tries.length === 0 ? TICK_MS : HAND_OUT_RETRY_MS * 2 ** (Math.min(...tries) - 1);
-    return Math.min(again, Math.max(dueIn(login, state), state.notBefore - options.elapsed(), 1));
+    return Math.min(again, Math.max(health.dueIn(login), health.pause(), 1));
   };
 
   const step = async (): Promise<number> => {
@@ -200,9 +127,8 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     const waits = await Promise.all(
       [...held].map(([account, { ready }]) =>
         keepOne(account, ready).catch((error: unknown) => {
-          // A login that was removed needs no pair any more.
-          if (error instanceof JackinError && error.code === 'not-found') of(account).unsaved = false;
-          complain(of(account), messageOf(error));
+          if (error instanceof JackinError && error.code === 'not-found') of(account).health.isGone();
+          of(account).health.complain(messageOf(error));
           return TICK_MS;
         }),
       ),
@@ -212,7 +138,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
 
   const ensureFresh = async (account: string): Promise<void> => {
     const login = await readOwnLogin(paths.loginsDir, account, uid);
-    if (dueIn(login, of(account)) > 0) return;
+    if (of(account).health.dueIn(login) > 0) return;
     const renewal = await renewOnce(account);
     if (renewal.kind === 'good') return;
     const again = { hint: `log in again with \`jackin login kimi --account ${account}\`` };
@@ -222,18 +148,18 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
   };
 
   const statusOf = async (account: string, containers: ReadonlySet<string>): Promise<KeptLogin> => {
-    const state = of(account);
+    const { health, undelivered } = of(account);
     const { refreshed_at } = await readLoginNote(paths, account);
     const login = await readOwnLogin(paths.loginsDir, account, uid).catch(() => undefined);
     const token = login?.token;
-    const trouble = state.why ?? [...state.undelivered.values()][0]?.why ?? null;
-    const wait = login === undefined ? 0 : Math.max(dueIn(login, state), state.notBefore - options.elapsed(), 0);
+    const trouble = health.why() ?? [...undelivered.values()][0]?.why ?? null;
+    const wait = login === undefined ? 0 : Math.max(health.dueIn(login), health.pause(), 0);
     return {
       account,
-      state: login === undefined ? 'none' : state.ended ? 'ended' : trouble === null ? 'live' : 'trouble',
+      state: login === undefined ? 'none' : health.ended() ? 'ended' : trouble === null ? 'live' : 'trouble',
       expires_at: token === undefined ? null : (isoTime(token.expiresAt).expiresAt ?? null),
       refreshed_at,
-      next_refresh_at: login === undefined || state.ended ? null : (isoTime((options.now() + wait) / 1000).expiresAt ?? null),
+      next_refresh_at: login === undefined || health.ended() ? null : (isoTime((options.now() + wait) / 1000).expiresAt ?? null),
       why: trouble,
       holders: [...containers].sort(),
     };
