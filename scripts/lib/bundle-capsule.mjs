@@ -43,7 +43,7 @@ export const bundleCapsule = async (outdir, { plugins = [], ...options } = {}) =
     banner: ESM_BANNER,
     logLevel: 'warning',
     ...options,
-    entryPoints: ['capsule', 'connect', 'copy', 'git-hook'].map((name) => path.join(root, 'src/capsule', `${name}.ts`)),
+    entryPoints: ['capsule', 'connect', 'copy', 'git-hook', 'pull'].map((name) => path.join(root, 'src/capsule', `${name}.ts`)),
     outdir,
     outExtension: { '.js': '.mjs' },
     plugins: [ptyBesideBundle, ...plugins],

@@ -7,7 +7,7 @@ import { root } from './setup.mjs';
 
 const MAX_BYTES = 5 * 1024 * 1024;
 const ALLOWED = [/^(dist|roles|construct|schemas)\//, /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/];
-const NEEDED = ['dist/main.js', 'dist/keeper.js', 'dist/capsule/capsule.mjs', 'dist/capsule/connect.mjs', 'dist/capsule/copy.mjs', 'README.md', 'LICENSE'];
+const NEEDED = ['dist/main.js', 'dist/keeper.js', 'dist/capsule/capsule.mjs', 'dist/capsule/connect.mjs', 'dist/capsule/copy.mjs', 'dist/capsule/pull.mjs', 'README.md', 'LICENSE'];
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall', 'prepare', 'prepublish'];
 
 /** Every way in which the package is not what it should be; an empty list when it is. */

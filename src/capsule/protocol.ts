@@ -216,3 +216,17 @@ export interface CapsuleFailure {
   code: 'protocol' | 'setup' | 'agent-missing' | 'program-missing' | 'no-session' | 'busy';
   message: string;
 }
+
+/** The first line that the pulling program says: commits that the repository has, newest first. */
+export interface PullOffer {
+  haves: string[];
+}
+
+/** The last line that the pulling program says. */
+export interface PullReport {
+  outcome: 'updated' | 'same' | 'not';
+  /** Number of commits that came. */
+  commits: number;
+  /** One clause about why nothing changed; with `not` only. */
+  why?: string;
+}

@@ -8,6 +8,7 @@ import { hostPath, parseMount } from './load.ts';
 import { parseIsolation } from './mount-isolation.ts';
 import { asksNothing, collect, collectRoles, type Context, formatOption, parseRoleKey } from './options.ts';
 import { type Format, printResult, say } from './output.ts';
+import { settlePulls } from './workspace-pulls.ts';
 
 const create = async (name: string, wanted: NewWorkspace, format: Format, deps: Deps): Promise<void> => {
   const { createWorkspace } = await import('../config/new-workspace.ts');
@@ -16,7 +17,8 @@ const create = async (name: string, wanted: NewWorkspace, format: Format, deps: 
   await keepEditorSchema(file, 'workspace', deps);
   for (const entry of covered) say(deps, describeCovered(entry));
   const collapsed = covered.map(({ mount, by }) => ({ dst: mount.dst, covered_by: by.dst }));
-  printResult(deps, format, { name, file, collapsed }, () => `saved ${file}`);
+  const pulls = wanted.gitPull ? await settlePulls(true, wanted, deps) : [];
+  printResult(deps, format, { name, file, collapsed, pulls }, () => `saved ${file}`);
 };
 
 export const createCommand = (context: Context) =>
@@ -31,7 +33,7 @@ export const createCommand = (context: Context) =>
     .option('--default-role <role>', 'role for a load that names none', parseRoleKey)
     .addOption(new Option('--default-agent <agent>', 'agent for a load that names none').choices(AGENT_SLUGS))
     .option('--keep-awake', 'keep the host awake while an agent runs (macOS)')
-    .option('--git-pull', 'pull mounted git repositories before the start')
+    .option('--git-pull', 'pull mounted git repositories before the start, from the addresses that they have now')
     .addOption(asksNothing())
     .addOption(formatOption())
     .action((name, flags) => {

@@ -11,6 +11,7 @@ import { parseIsolation } from './mount-isolation.ts';
 import { collect, collectRoles, type Context, formatOption, noInputOption, parseRoleKey } from './options.ts';
 import { type Format, printResult, say } from './output.ts';
 import { assertAgreed } from './person.ts';
+import { settlePulls } from './workspace-pulls.ts';
 
 const isEmpty = (change: WorkspaceChange): boolean => Object.values(change).every((value) => value === undefined || (Array.isArray(value) && value.length === 0));
 
@@ -36,7 +37,8 @@ const edit = async (name: string, change: WorkspaceChange, agreement: { yes: boo
     if (sameMounts(planned.covered, covered)) return planned.edits;
     throw new JackinError('conflict', `workspace ${name} was changed meanwhile`, { hint: 'nothing was saved: run the command again' });
   });
-  const data = { name, file, changed, collapsed: covered.map(({ mount, by }) => ({ dst: mount.dst, covered_by: by.dst })) };
+  const pulls = change.gitPull === undefined ? [] : await settlePulls(change.gitPull, (await readConfigFiles(paths, name)).workspace!.value, deps);
+  const data = { name, file, changed, pulls, collapsed: covered.map(({ mount, by }) => ({ dst: mount.dst, covered_by: by.dst })) };
   printResult(deps, format, data, () => (changed ? `saved ${file}` : `${file} says so already`));
 };
 
@@ -60,8 +62,8 @@ export const editCommand = (context: Context) =>
     .option('--clear-default-agent', 'no default agent')
     .option('--keep-awake', 'keep the host awake while an agent runs (macOS)')
     .option('--no-keep-awake', 'let it sleep')
-    .option('--git-pull', 'pull mounted git repositories before the start')
-    .option('--no-git-pull', 'do not pull')
+    .option('--git-pull', 'pull mounted git repositories before the start, from the addresses that they have now')
+    .option('--no-git-pull', 'do not pull, and forget the addresses')
     .option('-y, --yes', 'leave out mounts that another one covers, without asking')
     .addOption(noInputOption())
     .addOption(formatOption())

@@ -4,6 +4,7 @@ import type { Deps } from '../launch/deps.ts';
 import { type Context, formatOption, noInputOption } from './options.ts';
 import { type Format, printResult, say } from './output.ts';
 import { assertAgreed } from './person.ts';
+import { settlePulls } from './workspace-pulls.ts';
 
 /** Whether the person has agreed beforehand, and whether they may be asked. */
 interface Agreement {
@@ -19,7 +20,10 @@ const remove = async (name: string, agreement: Agreement, format: Format, deps: 
   const file = workspaceFile(paths, name);
   // One that is not there is told as such, without a question.
   if ((await listWorkspaces(paths)).includes(name)) await assertAgreed(`Remove the workspace ${name} (${file})?`, agreement, deps);
+  const { readAllWorkspaces } = await import('../config/files.ts');
+  const value = (await readAllWorkspaces(paths).catch(() => undefined))?.get(name)?.value;
   await removeWorkspaceFile(paths, name);
+  if (value?.git_pull_on_entry === true) await settlePulls(false, value, deps);
   printResult(deps, format, { removed: [{ name, file }] }, () => `removed ${file}`);
 };
 

@@ -211,7 +211,7 @@ export const WorkspaceSchema = z
       .meta({ description: 'Agent for a load that names none.', otherwise: 'the only agent of the role' }),
     last_role: roleKey.optional().describe('Role that was used last; jackin writes it. For a load that names none where there is no default_role.'),
     git_pull_on_entry: z.boolean().optional().meta({
-      description: 'Pulls every mounted git repository on the host before the container starts. Left out when it is false.',
+      description: 'Brings mounted git repositories up to date before the agent starts, each from the address that was agreed to: by `jackin workspace edit NAME --git-pull`, or when it is asked about. Left out when it is false.',
       default: false,
     }),
     keep_awake: z

@@ -2,6 +2,7 @@ import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import { describeOrigin, type Origin } from '../config/layers.ts';
 import { commitLine } from '../plan/commits.ts';
 import type { LaunchPlan, PlannedAuth } from '../plan/plan.ts';
+import type { PlannedPull } from '../plan/pulls.ts';
 
 /** A directory's name may hold a line break: it could forge a line of what a person is told. */
 const oneLine = (text: string): string => text.replaceAll(/\p{Cc}/gu, '\ufffd');
@@ -83,6 +84,11 @@ const forkLine = ([first, ...others]: AgentSlug[]): string =>
 const roleOrigin = ({ key, source: { kind, url, commit, branch } }: LaunchPlan['role']): string =>
   kind === 'git' ? `${key}, ${url}${branch === null ? '' : `, branch ${branch}`}, commit ${commit?.slice(0, 12)}` : `${key}, ${kind}`;
 
+const pullLine = ({ directory, state, why, from }: PlannedPull): string => {
+  if (state === 'agreed') return `git        ${directory}: ${from!.branch} is pulled from ${from!.address}`;
+  return `git        ${directory}: ${state === 'skipped' ? 'not pulled' : 'pulled only after your word'}: ${why}`;
+};
+
 /** What a person is told before a launch: who runs what, where, logged in as whom, and what to know about it. */
 export const announcement = (plan: LaunchPlan): string[] => {
   const { workspace, role, agent, container, session } = plan;
@@ -122,6 +128,7 @@ export const describePlan = (plan: LaunchPlan): string => {
   return [
     ...announcement(plan),
     ...[envSummary([...plan.env, ...plan.github.env].map(({ kind }) => kind), 'variables')].filter((line) => line !== undefined),
+    ...plan.pulls.map(pullLine),
     `command    ${plan.session.argv.join(' ')}`,
     `container  ${plan.container.name}, networks ${plan.container.networks.join(', ')}`,
     `image      ${plan.image.role ?? 'tagged by the id of the construct'} on ${plan.image.construct}`,

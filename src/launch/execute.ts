@@ -16,7 +16,7 @@ import { currentOwner } from '../shared/owner.ts';
 import { agentAgeNote } from './agent-age.ts';
 import { launchRequest, readHandedOver } from './deliver.ts';
 import type { Deps } from './deps.ts';
-import { pullRepositories } from './git-pull.ts';
+import { bringInPulls, fetchForPulls, type PullWorld } from './git-pull/pull.ts';
 import { fillInstanceDir, type HandedOver } from './instance-dir.ts';
 import { makeNetwork, startContainer, withId } from './instantiate.ts';
 import { holdLease, type LeaseHold } from './lease.ts';
@@ -133,9 +133,9 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
   const engine = await deps.connectEngine(deps.env);
   const homeId = await ensureHomeId(paths);
   for (const container of await recoverJournal(engine, paths, homeId)) ui.say(`cleaned up ${container}: its launch had been killed`);
-  for (const { repository, said } of await pullRepositories(planned.plan.git_pull, deps)) ui.say(`git        ${repository}: ${said}`);
   const claim = await (record === undefined ? claimInstance(planned, deps) : claimAgain(planned, record, deps));
   const { plan, entry } = claim;
+  const pulling: PullWorld = { paths, deps, say: ui.say };
   let standing = false;
   let prepared: Prepared;
   let hold: LeaseHold | undefined;
@@ -154,14 +154,17 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     await fillState(path.join(paths.dataDir, entry.container), plan, await readHandedOver(plan, hold.read, deps, ui.say));
   };
   try {
-    [prepared] = await together(
+    const making = together(
       prepareEngine(deps, paths, engine, wantedBy(plan), ui.report),
       makeNetwork(engine, plan, homeId, deps),
       placeLogins(),
     );
+    const [[ready], arrived] = await together(making, fetchWhile(making, plan, pulling));
+    prepared = ready;
     deps.signal.throwIfAborted();
     await tellAge(engine, paths, plan, prepared, ui, deps);
     await startContainer(engine, plan, prepared, homeId);
+    await bringInPulls(arrived, { engine, container: entry.container }, pulling);
     deps.signal.throwIfAborted();
     const opening = { kind: 'launch', request: requestFor(plan, values, ui) } as const;
     const run = { engine, container: entry.container, instance: entry.instance_id, agent: plan.agent.slug, kind: plan.session.kind, opening, started: commit };
@@ -175,6 +178,14 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
   } finally {
     hold?.release();
   }
+};
+
+/** Fetches new commits beside other work; a launch that fails does not wait for a server. */
+const fetchWhile = async (work: Promise<unknown>, plan: LaunchPlan, world: PullWorld): Promise<Awaited<ReturnType<typeof fetchForPulls>>> => {
+  const failed = new AbortController();
+  work.catch(() => failed.abort());
+  const signal = AbortSignal.any([world.deps.signal, failed.signal]);
+  return await fetchForPulls(plan.pulls, { ...world, deps: { ...world.deps, signal } });
 };
 
 /** What is pinned is as old as it was meant to be. */

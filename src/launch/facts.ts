@@ -14,6 +14,7 @@ import { roleImageTag } from '../docker/role-image.ts';
 import type { Facts, MountFacts, RoleFacts } from '../plan/facts.ts';
 import { JackinError } from '../shared/errors.ts';
 import type { Deps } from './deps.ts';
+import { gatherPulls } from './git-pull/pull.ts';
 import { readIdentity } from './operator-identity.ts';
 import { readDecidedLogin } from './read-decided-login.ts';
 
@@ -77,6 +78,16 @@ const inspectLogins = async (config: ResolvedConfig, role: RoleFacts, paths: Pat
 const ownLoginsOf = ({ auth }: ResolvedConfig, { loginsDir }: Paths): Promise<string[]> =>
   auth.kimi.login === undefined ? Promise.resolve([]) : listOwnLogins(loginsDir);
 
+/** Only where the workspace asks for it, and only what the container may write to. */
+const pullsOf = async (config: ResolvedConfig, mounts: MountFacts[], paths: Paths, deps: Deps): Promise<Pick<Facts, 'pulls'>> => {
+  if (!config.workspace.gitPull.value) return {};
+  const places = config.mounts.flatMap(({ target, readonly }, index) => {
+    const { real, kind } = mounts[index]!;
+    return readonly || real === undefined || kind !== 'directory' ? [] : [{ directory: real, target }];
+  });
+  return { pulls: await gatherPulls(places, paths, deps) };
+};
+
 const hostEnvFacts = (config: ResolvedConfig, env: Deps['env']): Record<string, boolean> =>
   Object.fromEntries([...config.env, ...config.github.env].flatMap(({ source }) => (source.kind === 'host' ? [[source.name, Boolean(env[source.name])]] : [])));
 
@@ -110,6 +121,7 @@ export const gatherFacts = async (deps: Deps, paths: Paths, config: ResolvedConf
   ]);
   return {
     role,
+    ...(await pullsOf(config, mounts, paths, deps)),
     logins,
     ownLogins,
     ...(github !== undefined && { github }),

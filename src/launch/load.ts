@@ -18,6 +18,7 @@ import { type Ask, askEnv } from './ask-env.ts';
 import type { Deps } from './deps.ts';
 import { type Executed, executePlan } from './execute.ts';
 import { gatherFacts } from './facts.ts';
+import { askForRemotes } from './git-pull/pull.ts';
 import { type ObtainedRole, obtainRole, settleTrust } from './obtain-role.ts';
 import { type Choose, findPlace, type Place } from './place.ts';
 import { restorableNote } from './restorable.ts';
@@ -133,11 +134,19 @@ const migrateOutdated = async ({ config, paths }: PlannedLaunch, ui: Ui, deps: D
   for (const { file, from, to } of await migrateAll(paths, { dryRun: false, now: deps.now(), only: config.outdated.map((one) => one.file) })) ui.say(`config     ${file}: brought from ${from} to ${to}`);
 };
 
+/** Asks where mounted repositories may be pulled from. Only a saved workspace pulls, so there is a name to agree by. */
+const withAgreedPulls = async (planned: PlannedLaunch, { confirm }: Ui, deps: Deps): Promise<PlannedLaunch> => {
+  const { plan, paths } = planned;
+  const command = `jackin workspace edit ${plan.workspace.name ?? '<name>'} --git-pull`;
+  const pulls = await askForRemotes(plan.pulls, paths, { confirm, command }, deps.now());
+  return { ...planned, plan: { ...plan, pulls } };
+};
+
 /** Executes a plan after asking for what it needs. With a `record`, it brings that instance back. */
 export const launch = async (planned: PlannedLaunch, ui: Ui, deps: Deps, record?: InstanceRecord): Promise<Executed> => {
   await obtainConsent(planned.plan, ui);
   await settleTrust(planned.obtained, planned.paths);
-  const answered = await withAnswers(planned, ui);
+  const answered = await withAgreedPulls(await withAnswers(planned, ui), ui, deps);
   await migrateOutdated(planned, ui, deps);
   const note = record === undefined ? await restorableNote(planned) : undefined;
   if (note !== undefined) ui.say(note);

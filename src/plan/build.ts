@@ -12,6 +12,7 @@ import type { Facts } from './facts.ts';
 import { planGithub, unusedGithubWarnings } from './github.ts';
 import { assertLocked, lockDrift, pinOf } from './lock.ts';
 import { judgeMounts } from './mount-policy.ts';
+import { planPulls, pullEffects } from './pulls.ts';
 import { containerName, networkName } from './names.ts';
 import { ID_PLACEHOLDER, type LaunchPlan, type PlannedAuth, type PlannedMount } from './plan.ts';
 import type { LoadRequest } from './request.ts';
@@ -258,11 +259,13 @@ export const buildPlan = (request: LoadRequest, config: ResolvedConfig, facts: F
     volumes: planVolumes(config, facts, agent),
     container: planContainer(request, config, facts, name),
     git_pull: config.workspace.gitPull.value ? config.mounts.filter(({ readonly }) => !readonly).map(({ source }) => source) : [],
+    pulls: planPulls(facts),
     last_role: lastRole(config, facts),
     host_effects: [
       ...config.outdated.map(({ file, from }) => ({ path: file, what: `brought from ${from} to the newest version; the text before is kept in ${path.join(facts.paths.jackinHome, 'backups')}` })),
       { path: instanceDir, what: 'state of the instance: handoff, home, state' },
       { path: path.join(facts.paths.jackinHome, 'journal'), what: 'what the launch makes, until it stands' },
+      ...pullEffects(facts),
       ...keeperEffects(auth, facts.paths.jackinHome),
     ],
     consents,

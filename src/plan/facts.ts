@@ -16,6 +16,8 @@ export interface Facts {
   /** For each name that the environment layers take from the host: whether it is set there, and not empty. */
   hostEnv: Record<string, boolean>;
   mounts: MountFacts[];
+  /** Mounted repositories that are to be pulled; left out when none is. */
+  pulls?: PullFacts[];
   operator: UnixUser;
   /** The host directory behind the workdir: its owner; what is missing, or there but no directory; null where no mount holds the workdir. */
   workdir: { owner: UnixUser } | { missing: string } | { noDirectory: string } | null;
@@ -88,6 +90,18 @@ export type RoleSource =
 export interface RoleTrust {
   state: 'built-in' | 'folder' | 'trusted' | 'needed';
   why: string;
+}
+
+/** A mounted repository: what it follows, as its own files say, and what the operator has agreed to. */
+export interface PullFacts {
+  /** The source of the mount, links resolved. */
+  directory: string;
+  /** Where it is in the container. */
+  target: string;
+  /** Or why it is not pulled. */
+  followed: { branch: string; remote: string; remoteBranch: string; address: string } | { why: string };
+  /** The address that was agreed to. */
+  agreed?: string;
 }
 
 export interface MountFacts {

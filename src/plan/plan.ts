@@ -218,6 +218,26 @@ const consent = z.strictObject({
   given: z.boolean().describe('Whether --allow-mount has agreed to it.'),
 });
 
+const pull = z
+  .strictObject({
+    directory: z.string().describe('Path on the host.'),
+    target: z.string().describe('Path in the container, where new commits are brought into the working tree.'),
+    state: z
+      .enum(['agreed', 'new', 'changed', 'skipped'])
+      .describe('agreed: it is pulled. new, changed: its address must be agreed to first. skipped: it cannot be pulled.'),
+    why: z.string().describe('One clause for a person.'),
+    from: z
+      .strictObject({
+        address: z.string().describe('Address of the remote, as the repository has it.'),
+        remote: z.string().describe('Name of the remote.'),
+        remote_branch: z.string().describe('Branch there.'),
+        branch: z.string().describe('Branch that is checked out.'),
+      })
+      .nullable()
+      .describe('Where new commits come from; null when it is skipped.'),
+  })
+  .describe('A mounted git repository.');
+
 export const PlanSchema = z
   .strictObject({
     schema_version: z.literal('v1').describe('Version of this schema.'),
@@ -249,7 +269,8 @@ export const PlanSchema = z
       .array(volume)
       .describe('Engine volumes, mounted read-only.'),
     container,
-    git_pull: z.array(z.string()).describe('Host directories that are pulled before the container starts, where they are git repositories.'),
+    git_pull: z.array(z.string()).describe('Host directories that are pulled before the agent starts, where they are git repositories.'),
+    pulls: z.array(pull).describe('The git repositories among them.'),
     last_role: z.string().nullable().describe('Role that is written into the workspace file as last_role; null when it stands there already, or has no name.'),
     host_effects: z
       .array(z.strictObject({ path: z.string().describe('Path on the host.'), what: z.string().describe('What is written there.') }))

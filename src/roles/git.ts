@@ -38,21 +38,21 @@ const SETTINGS = [
 const KEPT = /^GIT_(SSL_\w+|SSH|SSH_COMMAND|SSH_VARIANT|ASKPASS|PROXY_\w+|CONFIG_GLOBAL|CONFIG_SYSTEM|CONFIG_NOSYSTEM)$/;
 
 /** Narrows what the operator allows, and never widens what is safe. */
-const allowedProtocols = (env: Env): string => {
-  const wanted = env.GIT_ALLOW_PROTOCOL?.split(':') ?? PROTOCOLS;
-  return PROTOCOLS.filter((protocol) => wanted.includes(protocol)).join(':');
+const allowedProtocols = (env: Env, safe: readonly string[]): string => {
+  const wanted = env.GIT_ALLOW_PROTOCOL?.split(':') ?? safe;
+  return safe.filter((protocol) => wanted.includes(protocol)).join(':');
 };
 
 const SSH = 'ssh -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=15 -oServerAliveCountMax=3';
 
-const environment = (env: Env, extra: Env): Record<string, string> => {
+const environment = ({ env, protocols = PROTOCOLS }: GitCall, extra: Env): Record<string, string> => {
   const kept = Object.entries(env).filter(([name]) => !name.startsWith('GIT_') || KEPT.test(name));
   const all = {
     ...(env.GIT_SSH === undefined && { GIT_SSH_COMMAND: SSH }),
     ...Object.fromEntries(kept),
     LC_ALL: 'C',
     GIT_TERMINAL_PROMPT: '0',
-    GIT_ALLOW_PROTOCOL: allowedProtocols(env) || 'none',
+    GIT_ALLOW_PROTOCOL: allowedProtocols(env, protocols) || 'none',
     GIT_NO_LAZY_FETCH: '1',
     ...extra,
   };
@@ -68,6 +68,8 @@ export interface GitCall {
   /** Asks a server, with the operator's own settings for that (proxies, credentials). */
   network?: boolean;
   extraEnv?: Env;
+  /** Ways of fetching; https, ssh and paths unless told. */
+  protocols?: readonly string[];
   /** How long a server may say nothing at all. */
   silenceMs?: number;
   onProgress?: (line: string) => void;
@@ -106,7 +108,7 @@ export const runGit = async (repository: string, args: readonly string[], call: 
   if (call.signal.aborted) throw interrupted();
   const settings = SETTINGS.flatMap((setting) => ['-c', setting]);
   const child = execa('git', [...settings, '--git-dir', repository, ...args], {
-    env: environment(call.env, { ...(call.network ? {} : NO_SETTINGS), ...call.extraEnv }),
+    env: environment(call, { ...(call.network ? {} : NO_SETTINGS), ...call.extraEnv }),
     extendEnv: false,
     stdin: 'ignore',
     maxBuffer: MAX_OUTPUT,
@@ -143,4 +145,16 @@ export const runGit = async (repository: string, args: readonly string[], call: 
   } finally {
     clearTimeout(patience);
   }
+};
+
+/**
+ * How a call reaches ssh: the operator's `core.sshCommand` goes before ours, since their
+ * key may be in it.
+ */
+export const operatorSsh = async (repository: string, call: GitCall): Promise<Pick<GitCall, 'extraEnv'>> => {
+  const command = await runGit(repository, ['config', '--get', 'core.sshCommand'], { ...call, network: true }).catch((error: unknown) => {
+    if (error instanceof GitError) return '';
+    throw error;
+  });
+  return command.trim() === '' ? {} : { extraEnv: { GIT_SSH_COMMAND: call.env.GIT_SSH_COMMAND } };
 };

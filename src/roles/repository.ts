@@ -3,7 +3,7 @@ import { lstat, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path';
 import { ensurePrivateDir, unlessMissing } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
-import { type GitCall, GitError, runGit } from './git.ts';
+import { type GitCall, GitError, operatorSsh, runGit } from './git.ts';
 
 /** Far above what any role needs; a checkout is written to disk before it is trusted. */
 const MAX_BYTES = 1024 * 1024 * 1024;
@@ -100,11 +100,6 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
     await ensurePrivateDir(directory);
     await git(['init', '--bare', '--quiet', '--template=']);
   }
-  /** How the operator's settings reach ssh goes before how we would: their key may be in it. */
-  const ownSsh = async (): Promise<Partial<GitCall>> => {
-    const command = (await orUndefined(git(['config', '--get', 'core.sshCommand'], { network: true }))) ?? '';
-    return command.trim() === '' ? {} : { extraEnv: { GIT_SSH_COMMAND: call.env.GIT_SSH_COMMAND } };
-  };
   const assertSmall = async (commit: string): Promise<void> => assertBounded(parseTree(await git(['ls-tree', '-r', '-l', '-z', '--full-tree', commit])));
   return {
     directory,
@@ -112,7 +107,7 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
       await removeLocks(directory);
       const target = localRef(ref);
       const source = ref === 'HEAD' ? 'HEAD' : `refs/heads/${ref}`;
-      await git(['fetch', '--progress', '--no-tags', '--no-recurse-submodules', '--', url, `+${source}:${target}`], { network: true, ...(await ownSsh()) });
+      await git(['fetch', '--progress', '--no-tags', '--no-recurse-submodules', '--', url, `+${source}:${target}`], { network: true, ...(await operatorSsh(directory, call)) });
       const commit = (await git(['rev-parse', '--verify', '--quiet', `${target}^{commit}`])).trim();
       // A few trees that hold each other many times are small to fetch, and endless to compare.
       await assertSmall(commit);

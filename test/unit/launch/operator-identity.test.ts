@@ -38,13 +38,27 @@ it('is nobody where git knows nobody, is not there, or its configuration is brok
   expect(await readIdentity(root, { env: { ...env, PATH: root } })).toEqual({});
 });
 
+it('is never what a repository says, or a file that it names: an agent may have written it', async () => {
+  const work = path.join(root, 'work');
+  execFileSync('git', ['init', '-q', work], { env });
+  await writeFile(path.join(root, 'secret'), '[user]\n\tname = From a file of the host\n');
+  await writeFile(path.join(root, '.gitconfig'), '[user]\n\temail = neo@home.test\n');
+  for (const [key, value] of [['user.name', 'From the repository'], ['include.path', `${root}/secret`], ['extensions.worktreeConfig', 'true']] as const) {
+    execFileSync('git', ['-C', work, 'config', key, value], { env });
+  }
+  await writeFile(path.join(work, '.git/config.worktree'), '[user]\n\tname = From the worktree\n');
+  await mkdir(path.join(work, 'below'));
+  expect(await readIdentity(work, { env })).toEqual({ email: 'neo@home.test' });
+  expect(await readIdentity(path.join(work, 'below'), { env })).toEqual({ email: 'neo@home.test' });
+});
+
 it('runs nothing that a repository names, and does not wait for a git that hangs', async () => {
   execFileSync('git', ['init', '-q', root], { env });
   const trap = path.join(root, 'trap');
   await writeFile(trap, `#!/bin/sh\ntouch ${root}/sprung\n`);
   await chmod(trap, 0o755);
   for (const [key, value] of [['core.fsmonitor', trap], ['core.sshCommand', trap], ['core.pager', trap], ['alias.config', `!${trap}`], ['user.name', 'From the repository']] as const) execFileSync('git', ['-C', root, 'config', key, value], { env });
-  expect(await readIdentity(root, { env })).toEqual({ name: 'From the repository' });
+  expect(await readIdentity(root, { env })).toEqual({});
   await expect(chmod(path.join(root, 'sprung'), 0o600)).rejects.toThrow('ENOENT');
   const bin = path.join(root, 'bin');
   await mkdir(bin);
