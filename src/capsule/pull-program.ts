@@ -102,7 +102,7 @@ const bring = async (git: Git, { branch, tracking, commit }: Wanted, { stdin, st
     const bundle = path.join(scratch, 'new.bundle');
     await pipeline(stdin, createWriteStream(bundle, { mode: 0o600 }));
     // Empty when the repository has the commit already: an earlier fetch may have brought it.
-    if ((await stat(bundle)).size > 0) git('fetch', '--quiet', '--no-tags', '--no-recurse-submodules', bundle, `+refs/jackin/fetched:${tracking}`);
+    if ((await stat(bundle)).size > 0) git('fetch', '--quiet', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head', bundle, `+refs/jackin/fetched:${tracking}`);
     return forward(git, branch, head, commit);
   } finally {
     await rm(scratch, { recursive: true, force: true });
