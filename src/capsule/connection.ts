@@ -27,10 +27,10 @@ export interface SessionHost {
   sessions: Sessions;
   /** Prepares the home, then holds this environment for every session that starts from now on. */
   prepare: (
-    fresh: { setup: SetupRequest } & HostEnvironment,
+    fresh: { setup: SetupRequest } & Pick<HostEnvironment, 'env'>,
     context: { note: (text: string) => void; signal: AbortSignal },
   ) => Promise<SetupReport>;
-  environment: () => HostEnvironment;
+  environment: () => HostEnvironment['env'];
   /** Runs what starts the first session; there is only one such. */
   launch: (act: () => Promise<Session>) => Promise<Session>;
   assertLaunched: () => void;
@@ -112,7 +112,7 @@ export const serveConnection = (socket: Socket, host: SessionHost): (() => void)
       place.release();
       throw error;
     }
-    return place.start(host.environment());
+    return place.start({ env: host.environment(), keys: fresh?.keys ?? {} });
   };
   const open = async (detached: boolean, act: () => Promise<Session>) => {
     if (session !== undefined || starting) refuseRequest('this connection has a session already');

@@ -62,7 +62,8 @@ export const frameReader = (onFrame: (frame: Frame) => void): ((chunk: Buffer) =
       rest = rest.subarray(wanted);
       onFrame(frame);
     }
-    parts = [rest];
+    // A copy: a part of a chunk would hold all of it, and with it the keys of a frame that was handed on.
+    parts = rest.byteLength === 0 ? [] : [Buffer.from(rest)];
     length = rest.byteLength;
   };
 };

@@ -4,11 +4,14 @@ import { SESSION_UMASK, exitOf, signalGroup, withUmask, type ProcessEvents, type
 /** A program that ended may leave children that hold its output open: after this much silence they do not count. */
 const SILENCE_MS = 1000;
 
+/** Apart from what listens to the program: functions that stand beside this one would hold the keys with it. */
+const open = ({ file, args, cwd, env }: ProcessSpec) =>
+  withUmask(SESSION_UMASK, () => spawn(file, args, { cwd, env, detached: true, stdio: 'pipe' }));
+
 /** Starts a program on three pipes, in a process group of its own. */
 export const startPipes = (spec: ProcessSpec, events: ProcessEvents): SessionProcess => {
-  const child = withUmask(SESSION_UMASK, () =>
-    spawn(spec.file, spec.args, { cwd: spec.cwd, env: spec.env, detached: true, stdio: 'pipe' }),
-  );
+  const { file } = spec;
+  const child = open(spec);
   const outputs = [child.stdout, child.stderr];
   let paused = false;
   let ended = false;
@@ -43,7 +46,7 @@ export const startPipes = (spec: ProcessSpec, events: ProcessEvents): SessionPro
   child.on('error', (error: NodeJS.ErrnoException) => {
     // Not even started. Other errors (a signal that could not be sent) do not end it.
     if (child.pid !== undefined) return;
-    events.errorOutput(Buffer.from(`jackin: cannot start ${spec.file}: ${error.code ?? 'unknown error'}\n`));
+    events.errorOutput(Buffer.from(`jackin: cannot start ${file}: ${error.code ?? 'unknown error'}\n`));
     end({ code: 126 });
   });
   return {

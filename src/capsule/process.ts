@@ -6,6 +6,7 @@ export interface ProcessSpec {
   file: string;
   args: string[];
   cwd: string;
+  /** Holds the keys: whatever lives as long as the program must not hold it. */
   env: Record<string, string>;
 }
 

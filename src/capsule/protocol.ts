@@ -108,7 +108,7 @@ export interface SessionRequest {
   size?: TerminalSize;
   /** Environment for every session of the instance. May hold secrets: memory only. */
   env: Record<string, string>;
-  /** Environment for sessions of one agent only, by slug: its keys. Memory only. */
+  /** Keys of the agent that is started, by its slug: for this session alone, and forgotten once it has them. */
   keys: Record<string, Record<string, string>>;
 }
 
@@ -129,7 +129,7 @@ export interface SpawnRequest {
   /**
    * What the host has read anew for this session: its agent's login is reconciled,
    * and the environment takes the place of the one that the instance had. Without
-   * it nothing is set up, and the session gets what the others got.
+   * it nothing is set up, and the session gets the environment of the others and no keys.
    */
   fresh?: { setup: SetupRequest } & Pick<SessionRequest, 'env' | 'keys'>;
 }

@@ -5,12 +5,16 @@ import type { TerminalSize } from './protocol.ts';
 /** How often a paused PTY is asked whether its program still lives. */
 const DEATH_WATCH_MS = 50;
 
+/** Apart from what listens to the program: functions that stand beside this one would hold the keys with it. */
+const open = ({ file, args, cwd, env }: ProcessSpec, size: TerminalSize) =>
+  withUmask(SESSION_UMASK, () =>
+    // No encoding: a string would be cut where a chunk ends inside a character.
+    spawn(file, args, { ...size, cwd, env, name: 'xterm-256color', encoding: null }),
+  );
+
 /** Starts a program on a new PTY of this size. */
 export const startPty = (spec: ProcessSpec, size: TerminalSize, events: Omit<ProcessEvents, 'errorOutput'>): SessionProcess => {
-  const pty = withUmask(SESSION_UMASK, () =>
-    // No encoding: a string would be cut where a chunk ends inside a character.
-    spawn(spec.file, spec.args, { ...size, cwd: spec.cwd, env: spec.env, name: 'xterm-256color', encoding: null }),
-  );
+  const pty = open(spec, size);
   let ended = false;
   let watch: NodeJS.Timeout | undefined;
   const resume = () => {

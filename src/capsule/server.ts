@@ -82,18 +82,18 @@ interface HostParts {
 
 /** What connections may ask for, and when. */
 const createHost = ({ sessions, options, stopping, state, enter }: HostParts): SessionHost => {
-  /** Held for the sessions that come later; there is no other copy. */
-  let environment: HostEnvironment = { env: {}, keys: {} };
+  /** Held for the sessions that come later; there is no other copy. Keys are not held. */
+  let environment: HostEnvironment['env'] = {};
   /** One at a time: two that reconcile the same home would undo each other's work. */
   let preparing: Promise<unknown> = Promise.resolve();
 
-  const prepare: SessionHost['prepare'] = ({ setup, env, keys }, { note, signal }) => {
+  const prepare: SessionHost['prepare'] = ({ setup, env }, { note, signal }) => {
     const context = { note, signal: AbortSignal.any([signal, stopping]) };
     const prepared = preparing.then(async () => {
       const { report, variables } = await options.prepare(setup, env, context).catch((error: unknown) => {
         throw new Refusal('setup', messageOf(error));
       });
-      environment = { env: { ...env, ...variables }, keys };
+      environment = { ...env, ...variables };
       return report;
     });
     preparing = prepared.catch(() => undefined);

@@ -35,8 +35,13 @@ export interface Session extends Pick<SessionProcess, 'write' | 'endInput' | 'si
   ended: Promise<SessionExit>;
 }
 
-/** Starts a program and keeps it, and what it shows, whether anybody looks or not. */
+/**
+ * Starts a program and keeps it, and what it shows, whether anybody looks or not. A
+ * session outlives its program, so nothing in it may hold `spec`: its environment has
+ * the keys.
+ */
 export const startSession = (spec: SessionSpec): Session => {
+  const { id, agent, io, changed, left } = spec;
   // A viewer that waits for its picture has a queue of what came after it.
   const viewers = new Map<Viewer, Buffer[] | undefined>();
   let exit: SessionExit | undefined;
@@ -69,19 +74,19 @@ export const startSession = (spec: SessionSpec): Session => {
     },
     ended: (how) => {
       flow.stop();
-      const ending = { id: spec.id, ...how, left: 0 };
+      const ending = { id, ...how, left: 0 };
       // Set first: from here on it does not count as running.
       exit = ending;
-      ending.left = spec.left();
+      ending.left = left();
       for (const [viewer, queue] of viewers) if (queue === undefined) finish(viewer, exit);
       screen?.freeze();
       tellEnd(exit);
-      spec.changed();
+      changed();
     },
   };
-  const program = spec.io === 'pty' ? startPty(spec, spec.size, events) : startPipes(spec, events);
+  const program = io === 'pty' ? startPty(spec, spec.size, events) : startPipes(spec, events);
   const screen =
-    spec.io === 'pty'
+    io === 'pty'
       ? createScreen(spec.size, (reply) => program.write(Buffer.from(reply)))
       : undefined;
   // Who waits for the picture waits for the model, whose backlog counts already.
@@ -108,12 +113,12 @@ export const startSession = (spec: SessionSpec): Session => {
     resize,
     ended,
     info: () => ({
-      id: spec.id,
-      agent: spec.agent,
+      id,
+      agent,
       state: exit === undefined ? 'running' : 'exited',
       ...(exit === undefined ? {} : { code: exit.code }),
       clients: viewers.size,
-      io: spec.io,
+      io,
     }),
     join: (viewer, wanted) => {
       if (wanted !== undefined) resize(wanted);
@@ -121,10 +126,10 @@ export const startSession = (spec: SessionSpec): Session => {
       viewers.set(viewer, needsPicture ? [] : undefined);
       if (needsPicture) screen.picture((picture) => showPicture(viewer, picture));
       else if (exit !== undefined) finish(viewer, exit);
-      spec.changed();
+      changed();
     },
     leave: (viewer) => {
-      if (viewers.delete(viewer)) spec.changed();
+      if (viewers.delete(viewer)) changed();
     },
   };
 };

@@ -60,7 +60,7 @@ export const readHandedOver = async (plan: LaunchPlan, readLeased: (() => Promis
   return { logins: logins.flat(), ...(readLeased !== undefined && { lease: leaseOfPlan(plan, readLeased, deps) }), github };
 };
 
-/** Names of every agent's keys: they go to the sessions of their own agent and to no other. */
+/** Names of every agent's keys: none of them goes to every session. */
 const KEY_NAMES = new Set(Object.values(AGENTS).flatMap(({ keys }) => Object.values(keys)));
 
 const agentSetup = (auth: PlannedAuth, values: ReadonlyMap<string, Secret>): AgentSetup => {
@@ -75,8 +75,10 @@ const keysOf = (auth: PlannedAuth, values: ReadonlyMap<string, Secret>): Record<
   return value === undefined ? {} : { [auth.key!]: value.reveal() };
 };
 
+const startedAuth = (plan: LaunchPlan): PlannedAuth => plan.auth.find(({ agent }) => agent === plan.agent.slug)!;
+
 const assertKeyNotEmpty = (plan: LaunchPlan, values: ReadonlyMap<string, Secret>): void => {
-  const { key, agent } = plan.auth.find((auth) => auth.agent === plan.agent.slug)!;
+  const { key, agent } = startedAuth(plan);
   if (key === null || values.get(key)?.reveal()) return;
   throw new JackinError('auth.missing', `${key}, which ${agent} needs, is empty`, { hint: 'look at where the [env] table takes it from' });
 };
@@ -110,7 +112,8 @@ export const launchRequest = (
       io: plan.session.io,
       ...(size === undefined ? {} : { size }),
       env: { ...runtime.env, ...Object.fromEntries(shared), ...githubEnvironment(plan.github.mode, github) },
-      keys: Object.fromEntries(plan.auth.map((auth) => [auth.agent, keysOf(auth, values)])),
+      // Of the agent that starts alone: no process can find a key that is not in the container.
+      keys: { [plan.agent.slug]: keysOf(startedAuth(plan), values) },
     },
     detached: plan.session.kind === 'detached',
   };

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeJson, encodeData, encodeFrame, encodeJson, frameReader, type Frame } from '../../../src/capsule/frames.ts';
@@ -44,6 +47,26 @@ describe('frames', () => {
     expect(() => encodeFrame(FrameType.launch, Buffer.alloc(MAX_FRAME_BYTES + 1))).toThrow(/over the limit/);
     header.writeUInt32BE(MAX_FRAME_BYTES, 1);
     expect(readAll([header])).toEqual([]);
+  });
+
+  it('are not held once they are handed on, whatever has come behind them', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const read = frameReader(() => {});
+    const readOne = (behind: number): WeakRef<ArrayBufferLike> => {
+      const chunk = Buffer.concat([encodeJson(FrameType.launch, { key: 'fake' }), Buffer.alloc(behind, FrameType.input)]);
+      // Of memory of its own, as what comes from a socket is.
+      const own = Buffer.from(new Uint8Array(chunk).buffer);
+      read(own);
+      return new WeakRef(own.buffer);
+    };
+    for (const behind of [0, 3]) {
+      const held = readOne(behind);
+      // A reference that was made in this turn is held until the next one.
+      await setImmediate();
+      collect();
+      expect(held.deref(), `${behind} bytes behind it`).toBeUndefined();
+    }
   });
 
   it('with broken JSON are refused without being quoted', () => {

@@ -54,11 +54,12 @@ export interface TestCapsule {
 }
 
 /** Runs the bundled capsule as a process of this machine; `end` leaves nothing of it. */
-export const runCapsule = async (bundle: string, env: Record<string, string> = {}): Promise<TestCapsule> => {
+export const runCapsule = async (bundle: string, env: Record<string, string> = {}, nodeOptions: string[] = []): Promise<TestCapsule> => {
   const dir = await mkdtemp(path.join(os.tmpdir(), 'jackin-run-'));
   const run = path.join(dir, 'run');
   const places = ['run', 'agents', 'home', 'handoff', 'state', 'default-home'].flatMap((name) => [`--${name}`, path.join(dir, name)]);
-  const child = spawn(process.execPath, [path.join(bundle, 'capsule.mjs'), ...places], {
+  const child = spawn(process.execPath, [...nodeOptions, path.join(bundle, 'capsule.mjs'), ...places], {
+    cwd: dir,
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

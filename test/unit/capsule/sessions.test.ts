@@ -88,14 +88,20 @@ describe('another session', () => {
     expect(await one.exit).toEqual({ code: 3, signal: null });
   });
 
-  it('of an agent gets its own keys, a shell gets none; both get what all have', async () => {
+  it('of an agent gets the keys that come with it alone, a shell gets none; both get what all have', async () => {
     const { one } = await launched();
     const print = sh('echo "[$SHARED|$KIMI_API_KEY|$ANTHROPIC_API_KEY|$JACKIN_AGENT]"');
     const shell = await spawn(one, { argv: print, io: 'pipe' });
     await shell.sees('[one|||]');
     expect(shell.output().toString()).not.toContain('fake');
-    const claude = await spawn(one, { agent: 'claude', argv: print, io: 'pipe' });
-    await claude.sees('[one||fake-claude|claude]');
+    for (const agent of ['kimi', 'claude']) {
+      const without = await spawn(one, { agent, argv: print, io: 'pipe' });
+      await without.sees(`[one|||${agent}]`);
+    }
+    const setup = { workdir: '/', agents: [], git: { github: { mode: 'ignore' as const } }, hooks: [] };
+    const keys = { kimi: { KIMI_API_KEY: 'fake-other' }, claude: { ANTHROPIC_API_KEY: 'fake-newer' } };
+    const claude = await spawn(one, { agent: 'claude', argv: print, io: 'pipe' }, { fresh: { setup, env: { SHARED: 'two' }, keys } });
+    await claude.sees('[two||fake-newer|claude]');
   });
 
   it('takes what the host has read anew for it, and so do those that come later', async () => {

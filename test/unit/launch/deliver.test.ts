@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AGENT_SLUGS, AGENTS, type AgentSlug } from '../../../src/agents/agents.ts';
 import type { HandoffChange } from '../../../src/auth/handoff.ts';
-import { launchRequest, readHandedOver } from '../../../src/launch/deliver.ts';
+import { launchRequest, readHandedOver, spawnRequest } from '../../../src/launch/deliver.ts';
 import type { Deps } from '../../../src/launch/deps.ts';
 import type { LaunchPlan } from '../../../src/plan/plan.ts';
 import { messageOf } from '../../../src/shared/errors.ts';
@@ -84,13 +84,23 @@ describe('the first frame of a launch', () => {
   const env = { ANTHROPIC_API_KEY: 'fake-claude', OPENAI_API_KEY: 'fake-codex', AMP_API_KEY: 'fake-amp', OTHER: 'fake-other' };
   const frame = (changes: Record<string, string> = {}) => launchRequest(plan(), { env: values({ ...env, ...changes }), github: new Map() }, undefined);
 
-  test('has each key for its own agent alone, and none for an agent that does without', () => {
-    const { session } = frame();
-    expect(session.keys).toMatchObject({ claude: { ANTHROPIC_API_KEY: 'fake-claude' }, codex: { OPENAI_API_KEY: 'fake-codex' }, amp: {} });
+  test('has the key of the agent that starts, for it alone, and no other agent’s', () => {
+    const { setup, session } = frame();
+    expect(session.keys).toEqual({ claude: { ANTHROPIC_API_KEY: 'fake-claude' } });
     expect(session.env).toMatchObject({ OTHER: 'fake-other' });
     expect(JSON.stringify(session.env)).not.toMatch(/fake-(claude|codex|amp)/);
-    expect(JSON.stringify(session.keys)).not.toContain('fake-amp');
-    expect(JSON.stringify([session.argv, session.cwd])).not.toContain('fake');
+    expect(JSON.stringify([setup, session.argv, session.cwd])).not.toContain('fake');
+  });
+
+  test('of one more session is the same: with the key of its own agent, or with none for an agent that does without', () => {
+    const request = (agent: AgentSlug) => {
+      const planned = planOf({ global: KEYS, request: { agent }, facts: { hostEnv: { A: true, B: true, C: true, D: true } } });
+      return spawnRequest(planned, { env: values(env), github: new Map() }, undefined);
+    };
+    expect(request('codex').fresh?.keys).toEqual({ codex: { OPENAI_API_KEY: 'fake-codex' } });
+    expect(JSON.stringify(request('codex'))).not.toMatch(/fake-(claude|amp)/);
+    expect(request('amp').fresh?.keys).toEqual({ amp: {} });
+    expect(JSON.stringify(request('amp'))).not.toMatch(/fake-(claude|codex|amp)/);
   });
 
   test('has a key of several lines as it is', () => {
