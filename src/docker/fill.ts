@@ -167,7 +167,7 @@ const fill = async (engine: Engine, request: FillRequest, call: LongCall): Promi
       if (call.signal?.aborted) throw interrupted(request);
       // A call of its own: by now the engine has confirmed that everything else is there.
       const marker = Buffer.from(`${JSON.stringify(content)}\n`);
-      await send(engine, hand, async (volume) => await volume.file(MARKER, marker.length, false, Readable.from([marker])));
+      await send(engine, hand, async (volume) => await volume.file(MARKER, marker.length, 'data', Readable.from([marker])));
     });
     complete = true;
   } finally {

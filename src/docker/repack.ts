@@ -22,6 +22,11 @@ const innerPath = (what: string, name: string): string => {
   return parts.slice(1).join('/');
 };
 
+/** A file of a volume. Everybody may read `data` and `program`; a `sealed` program can be run and not be read. */
+export type FileKind = 'data' | 'program' | 'sealed';
+
+const MODES: Readonly<Record<FileKind, number>> = { data: 0o644, program: 0o755, sealed: 0o111 };
+
 /** Puts tar entries into the volume's tar, every directory before what is in it and only once. */
 export const volumeWriter = (pack: Pack) => {
   const made = new Set<string>();
@@ -35,11 +40,10 @@ export const volumeWriter = (pack: Pack) => {
   };
   return {
     /** `size` in bytes must be exact. */
-    file: async (path: string, size: number, executable: boolean, content: AsyncIterable<unknown>): Promise<void> => {
+    file: async (path: string, size: number, kind: FileKind, content: AsyncIterable<unknown>): Promise<void> => {
       await directory(path.split('/').slice(0, -1).join('/'));
-      const mode = executable ? 0o755 : 0o644;
       await new Promise<void>((resolve, reject) => {
-        const entry = pack.entry({ name: path, size, mode, uid: 0, gid: 0, mtime: NO_TIME }, (error) => (error ? reject(error) : resolve()));
+        const entry = pack.entry({ name: path, size, mode: MODES[kind], uid: 0, gid: 0, mtime: NO_TIME }, (error) => (error ? reject(error) : resolve()));
         // An entry that is open when the tar is given up says so as an event, too, and one that nobody hears ends the process.
         entry.once('error', reject);
         const copy = async (): Promise<void> => {
@@ -114,7 +118,7 @@ export const repackTarball = async (what: string, tarball: Readable, place: Plac
         entry.resume();
         continue;
       }
-      await volume.file(target, header.size, (header.mode & 0o111) !== 0, entry);
+      await volume.file(target, header.size, (header.mode & 0o111) === 0 ? 'data' : 'program', entry);
     }
     // The tar may end before the stream does; only the end of the stream proves the digest.
     await drained(tarball);

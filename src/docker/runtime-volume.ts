@@ -13,7 +13,7 @@ import { volumeMemory } from './volume-memory.ts';
 /** Older ones lose the end of a terminal's output. */
 const NODE_MAJOR = '24';
 /** Changes when files are laid out differently in the volume. */
-const LAYOUT = '1';
+const LAYOUT = '2';
 
 export interface VolumeOptions extends RegistryOptions {
   /** Any local image to create containers from; they are never started. A volume that is known to be complete does not wait for it. */
@@ -40,6 +40,15 @@ export interface ReadyVolume {
 const PROGRAMS = new Set(['git-hook.mjs']);
 
 const isPty = (file: string): boolean => /^pty-.*\.node$/.test(file);
+
+/**
+ * The kernel lets nobody but root look into the memory, the environment and the
+ * descriptors of a process whose program its user cannot read. Keys pass through the
+ * capsule and the program that connects to it, and every session has their uid.
+ */
+const sealing = (volume: VolumeWriter): VolumeWriter => ({
+  file: async (file, size, _kind, content) => await volume.file(file, size, 'sealed', content),
+});
 
 const placeNode: Placement = (file) => (file === 'bin/node' ? file : undefined);
 
@@ -71,10 +80,10 @@ export const ensureRuntimeVolume = async (engine: Engine, options: RuntimeVolume
     fillCall.onLine?.(`asking the npm registry for Node ${NODE_MAJOR}`);
     const registry = await registryOf(options);
     const node = await registry.resolvePackage(`node-linux-${arch}`, `${NODE_MAJOR}.x`, fillCall.signal);
-    await writePackages(registry, [{ manifest: node, place: placeNode }], volume, fillCall, options.limits);
+    await writePackages(registry, [{ manifest: node, place: placeNode }], sealing(volume), fillCall, options.limits);
     for (const file of files) {
       const content = createReadStream(path.join(capsuleDir, file.path));
-      await volume.file(`capsule/${file.path}`, file.size, PROGRAMS.has(file.path), content);
+      await volume.file(`capsule/${file.path}`, file.size, PROGRAMS.has(file.path) ? 'program' : 'data', content);
     }
     return { packages: [{ name: node.name, version: node.version, integrity: node.dist.integrity }], capsule: key };
   };

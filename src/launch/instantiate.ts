@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { ContainerSpec, Engine } from '../docker/engine.ts';
+import { PRIVATE_NODE } from '../docker/private-node.ts';
 import { createOwnNetwork } from '../docker/networks.ts';
 import { ID_PLACEHOLDER, type LaunchPlan } from '../plan/plan.ts';
 import { JackinError } from '../shared/errors.ts';
@@ -31,7 +32,7 @@ const containerSpec = (plan: LaunchPlan, prepared: Prepared, labels: Record<stri
     hostname: container.name,
     image: prepared.image,
     // A young generation of the usual size would keep what a burst of output once needed.
-    argv: ['/jackin/runtime/bin/node', '--max-semi-space-size=2', '/jackin/runtime/capsule/capsule.mjs'],
+    argv: [...PRIVATE_NODE, '--max-semi-space-size=2', '/jackin/runtime/capsule/capsule.mjs'],
     user: `${container.user.uid}:${container.user.gid}`,
     workdir: '/',
     env: container.env,

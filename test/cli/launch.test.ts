@@ -100,6 +100,15 @@ describe.each([
     expect(formsOf(SECRETS.literal).some((form) => launch!.session.argv.join(' ').includes(form))).toBe(false);
   });
 
+  it('runs what its keys pass through where no session can look into it: on a Node that cannot be read, or made to open its debugger', async () => {
+    await load(config);
+    const calls = [...told].flatMap(([name, said]) => (/ (createContainer|exec)$/.test(name) && said.includes('/jackin/runtime/capsule/') ? [said] : []));
+    expect(calls).toHaveLength(2);
+    for (const said of calls) expect(said).toContain('"/jackin/runtime/bin/node","--disable-sigusr1"');
+    const [runtime] = await engine.listVolumes({ 'jackin.kind': 'runtime' });
+    expect(engine.volumeFiles(runtime!.name).get('bin/node')?.mode).toBe(0o111);
+  });
+
   it('hands over the files of the login only when the mode is sync', async () => {
     await load(config);
     const handedOver = Object.keys(await contentOf(path.join(await stateDir(), 'handoff', 'current', '.')));

@@ -209,7 +209,8 @@ describe('volumes on the real engine', () => {
     const volume = await ensureRuntimeVolume(engine, options, {});
     try {
       const files = (await inside(volume.name, 'cd /v && find . -type f | sort; stat -c %a bin/node capsule/capsule.mjs')).split('\n').filter(Boolean);
-      expect(files).toEqual(['./.jackin-complete', './bin/node', './capsule/capsule.mjs', './capsule/chunks/a.mjs', './capsule/connect.mjs', `./capsule/pty-${arch}.node`, '755', '644']);
+      expect(files).toEqual(['./.jackin-complete', './bin/node', './capsule/capsule.mjs', './capsule/chunks/a.mjs', './capsule/connect.mjs', `./capsule/pty-${arch}.node`, '111', '644']);
+      expect(await inside(volume.name, 'cat /v/bin/node 2>&1')).toBe('cat: /v/bin/node: Permission denied\n');
       expect(registry.requests.at(-1)).toContain('24.21.0.tgz');
       expect(await ensureRuntimeVolume(engine, options, {})).toEqual({ ...volume, filled: false });
     } finally {

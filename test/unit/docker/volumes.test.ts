@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AGENT_SLUGS, AGENTS } from '../../../src/agents/agents.ts';
 import { agentChecks } from '../../../src/docker/agent-checks.ts';
 import { ensureAgentVolume, ensurePackageVolume, type AgentVolumeOptions, type PackageVolumeOptions } from '../../../src/docker/agent-volumes.ts';
-import { ensureRuntimeVolume } from '../../../src/docker/runtime-volume.ts';
+import { directoryKey, keyOf } from '../../../src/docker/content-key.ts';
+import { ensureRuntimeVolume, runtimeVolumeName } from '../../../src/docker/runtime-volume.ts';
 import { volumeMemory } from '../../../src/docker/volume-memory.ts';
 import { currentOwner } from '../../../src/shared/owner.ts';
 import { fakeEngine, type FakeEngine } from '../../fakes/engine.ts';
@@ -209,6 +210,15 @@ test('a capsule without the terminal module of the engine\'s architecture is ref
   await writeFile(path.join(cache, 'pty-arm64.node'), 'x');
   await expect(ensureRuntimeVolume(engine, { ...options(), capsuleDir: cache }, {})).rejects.toThrow('pty-x64.node');
   expect(engine.calls).toEqual([]);
+});
+
+test('a runtime volume from before, whose Node every session can read, is not used again', async () => {
+  await writeFile(path.join(cache, 'capsule.mjs'), 'x');
+  await writeFile(path.join(cache, 'pty-x64.node'), 'x');
+  const before = `jackin-runtime-${keyOf('1', '24', await directoryKey(cache))}-x64`;
+  const name = await runtimeVolumeName(engine, cache);
+  expect(name).toMatch(/^jackin-runtime-[0-9a-f]{12}-x64$/);
+  expect(name).not.toBe(before);
 });
 
 describe('what this host remembers of volumes', () => {
