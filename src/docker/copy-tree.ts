@@ -5,7 +5,7 @@ import { pack } from 'tar-stream';
 import * as z from 'zod';
 import { type Copied, type CopyReport, newTally, SKIP_REASONS, type Skipped } from '../shared/copied.ts';
 import { type ErrorCode, JackinError, messageOf } from '../shared/errors.ts';
-import { lookAt, packTree } from '../shared/pack-tree.ts';
+import { lookAt, packTree, type Source } from '../shared/pack-tree.ts';
 import { type Place, unpackTree } from '../shared/unpack-tree.ts';
 import { plainLine } from './engine-call.ts';
 import type { ExecHandle } from './engine.ts';
@@ -102,8 +102,8 @@ const send = async (tar: AsyncIterable<unknown>, stdin: Duplex, over: AbortSigna
   }
 };
 
-/** Copies a file or a directory of the host to a place in a container; `source` is absolute. */
-export const copyIn = async (source: string, call: CopyCall): Promise<CopyResult> => {
+/** Copies a file or a directory of the host to a place in a container. */
+export const copyIn = async (source: Source, call: CopyCall): Promise<CopyResult> => {
   lookAt(source);
   const handle = await call.start();
   const text = tailOf(handle.stderr);

@@ -4,7 +4,7 @@ import type Docker from 'dockerode';
 import { JackinError } from '../shared/errors.ts';
 import { labelFilter } from './docker-storage.ts';
 import { bounded, boundedOr, engineError, engineMessage, listOf, plainLine, statusOf, withSignal } from './engine-call.ts';
-import type { ContainerInfo, ContainerSpec, Engine, Removal } from './engine.ts';
+import type { BindMount, ContainerInfo, ContainerSpec, Engine, Removal } from './engine.ts';
 import { nodeReadable } from './node-readable.ts';
 
 type ContainerCalls = Pick<
@@ -57,6 +57,20 @@ const createOptions = (spec: ContainerSpec): Docker.ContainerCreateOptions => ({
   },
 });
 
+/** A mount as the engine lists it; listing and inspection agree on these fields. */
+interface ListedMount {
+  Type?: string;
+  Source?: string;
+  Destination?: string;
+  RW?: boolean;
+}
+
+/** Counts a mount as writable unless the engine says that it is not. */
+const bindsOf = (found: readonly ListedMount[] | null | undefined): BindMount[] =>
+  (found ?? []).flatMap(({ Type, Source, Destination, RW }) =>
+    Type === 'bind' && Source !== undefined ? [{ kind: 'bind' as const, source: Source, target: Destination ?? '', readonly: RW === false }] : [],
+  );
+
 const containerInfo = (found: Docker.ContainerInspectInfo): ContainerInfo => {
   const { State: state, Config: config } = found;
   const ended = state.Status === 'exited' || state.Status === 'dead';
@@ -66,6 +80,7 @@ const containerInfo = (found: Docker.ContainerInspectInfo): ContainerInfo => {
     labels: config.Labels ?? {},
     image: config.Image,
     running: state.Running,
+    binds: bindsOf(found.Mounts),
     ...(ended ? { exitCode: state.ExitCode, oomKilled: state.OOMKilled } : {}),
   };
 };
@@ -79,6 +94,7 @@ const listedInfo = (found: Docker.ContainerInfo): ContainerInfo => {
     labels: found.Labels ?? {},
     image: found.Image,
     running: ['running', 'paused', 'restarting'].includes(found.State),
+    binds: bindsOf(found.Mounts),
     ...(code === undefined ? {} : { exitCode: Number(code) }),
   };
 };

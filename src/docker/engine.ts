@@ -134,6 +134,8 @@ export interface ContainerInfo {
   labels: Labels;
   image: string;
   running: boolean;
+  /** Directories and files of the host that are mounted, as the engine names them; an engine in a virtual machine has other paths. */
+  binds: readonly BindMount[];
   /** Only when it has ended. */
   exitCode?: number;
   oomKilled?: boolean;

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { copyIn, copyOut, type CopyCall, type CopyResult } from '../docker/copy-tree.ts';
 import { type Instance, selectInstances, stateOf } from '../instances/find.ts';
 import { JackinError } from '../shared/errors.ts';
+import type { Exposure, WritableMount } from '../shared/find-place.ts';
 import { identitiesAbove, identityOf } from '../shared/same-place.ts';
 import type { Deps } from './deps.ts';
 import { openInstances } from './open-instances.ts';
@@ -52,6 +53,20 @@ const nameIn = (place: string): string | undefined => {
   return ['', '.', '..'].includes(name) ? undefined : name;
 };
 
+/**
+ * Where on this machine agents can write: the engine's list has the mounts of every instance of
+ * this jackin home, and one that has ended may have left a link. An engine in a virtual machine
+ * calls directories of this machine by other names, so their names inside count as well then.
+ */
+const exposureOf = (instances: Instance[], platform: NodeJS.Platform): Exposure => {
+  const mountsOf = ({ id, engine }: Instance): WritableMount[] =>
+    (engine?.binds ?? []).filter(({ readonly }) => !readonly).flatMap(({ source, target }) => {
+      const names = identityOf(source) === undefined ? [source.replace(/^\/host_mnt(?=\/)/, ''), target] : [source];
+      return names.map((name) => ({ source: name, instance: id }));
+    });
+  return { mounts: instances.flatMap(mountsOf), platform };
+};
+
 /** Copies a file or a directory between the host and an instance that runs. */
 export const copy = async ({ direction, selector, host, inside }: CopyRequest, deps: Deps): Promise<CopyDone> => {
   const { engine, instances } = await openInstances(deps);
@@ -64,12 +79,13 @@ export const copy = async ({ direction, selector, host, inside }: CopyRequest, d
     instance: id,
     signal: deps.signal,
   });
+  const exposure = exposureOf([...instances, instance], deps.platform ?? process.platform);
   const named = `${id}:${insidePlace}`;
   if (direction === 'out') {
-    const result = await copyOut({ target: hostPlace, name: nameIn(insidePlace) }, call([identitiesAbove(hostPlace).join(','), insidePlace]));
+    const result = await copyOut({ target: hostPlace, name: nameIn(insidePlace), exposure }, call([identitiesAbove(hostPlace).join(','), insidePlace]));
     return { ...result, instanceId: id, container, from: named, to: hostPlace };
   }
   const name = nameIn(hostPlace);
-  const result = await copyIn(hostPlace, call([identityOf(hostPlace) ?? '', insidePlace, ...(name === undefined ? [] : [name])]));
+  const result = await copyIn({ source: hostPlace, exposure }, call([identityOf(hostPlace) ?? '', insidePlace, ...(name === undefined ? [] : [name])]));
   return { ...result, instanceId: id, container, from: hostPlace, to: named };
 };

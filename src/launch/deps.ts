@@ -14,6 +14,8 @@ export interface Deps {
   stdin: Readable & { isTTY?: boolean; setRawMode?: (on: boolean) => unknown };
   stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
   stderr: Writable & { isTTY?: boolean; columns?: number };
+  /** The system this runs on; the real one when it is left out. */
+  platform?: NodeJS.Platform;
   now: () => Date;
   /** Name of the operator's time zone, such as `Europe/Berlin`; undefined when nobody knows. */
   timeZone?: () => string | undefined;

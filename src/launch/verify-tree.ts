@@ -1,6 +1,7 @@
 import { constants, type Stats } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import path from 'node:path';
+import { anchor } from '../shared/directory.ts';
 import { isErrno } from '../shared/errors.ts';
 
 /** Something below a directory that the agent may write to. */
@@ -25,8 +26,6 @@ const MAX_DEPTH = 64;
 
 // A pipe that somebody has put there must not hold us, and a link must not lead us out of the tree.
 const OPEN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
-
-const anchor = (handle: fs.FileHandle, name: string): string => (process.platform === 'linux' ? `/proc/self/fd/${handle.fd}` : name);
 
 const kindOf = (stat: Stats): TreeEntry['kind'] => {
   if (stat.isFile()) return 'file';
@@ -71,9 +70,9 @@ async function* walkDirectory(handle: fs.FileHandle, { shown, relative }: Positi
     walk.unread.push({ path: relative, why: `lies deeper than ${MAX_DEPTH} levels` });
     return;
   }
-  for (const name of (await fs.readdir(anchor(handle, shown))).sort()) {
+  for (const name of (await fs.readdir(anchor(handle.fd, shown))).sort()) {
     const inside = relative === '' ? name : `${relative}/${name}`;
-    if (walk.wanted(inside)) yield* walkEntry({ reach: path.join(anchor(handle, shown), name), shown: path.join(shown, name), relative: inside }, walk);
+    if (walk.wanted(inside)) yield* walkEntry({ reach: path.join(anchor(handle.fd, shown), name), shown: path.join(shown, name), relative: inside }, walk);
   }
 }
 

@@ -1,3 +1,5 @@
+import { JackinError } from './errors.ts';
+
 /** Why something of a tree is not copied: a link that leads out of the tree, neither file nor directory nor link, a name that is not UTF-8. */
 export const SKIP_REASONS = ['link', 'special', 'name'] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
@@ -25,6 +27,13 @@ export const newTally = (): { copied: Copied; skipped: Skipped } => ({
 
 /** A tree or a stream with more is refused. */
 export const MAX_ENTRIES = 1_000_000;
+
+/** A longer path below the root is refused. */
+export const MAX_NAME_BYTES = 4096;
+
+/** Every level of a tree keeps a directory open, and the system allows so many at once and no more. */
+export const tooDeep = (root: string, level: number, cause: unknown): JackinError =>
+  new JackinError('failed', `${root} has too many levels: at level ${level} the system allows no more open directories; raise the limit (ulimit -n), or copy its parts`, { cause });
 
 /**
  * What the program inside writes to stderr as its last line, as JSON, however it ends.

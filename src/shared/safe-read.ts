@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import path from 'node:path';
+import { anchor } from './directory.ts';
 import { isErrno, JackinError } from './errors.ts';
 
 /**
@@ -91,20 +92,13 @@ const readOnce = async (root: string, { wanted, owner, maxBytes = MEBIBYTE }: Tr
   return reading;
 };
 
-/**
- * Path by which entries of an open directory are reached. On Linux through its
- * descriptor: whatever becomes of the names above it, it stays the same directory.
- */
-const anchor = (handle: fs.FileHandle, name: string): string =>
-  process.platform === 'linux' ? `/proc/self/fd/${handle.fd}` : name;
-
 const readDirectory = async (dir: fs.FileHandle, dirPath: string, prefix: string, walk: Walk): Promise<void> => {
-  const names = (await fs.readdir(anchor(dir, dirPath))).sort();
+  const names = (await fs.readdir(anchor(dir.fd, dirPath))).sort();
   if (prefix === '') walk.reading.names = names;
   for (const name of names) {
     const relative = `${prefix}${name}`;
     if (walk.wanted(relative)) {
-      await readEntry(path.join(anchor(dir, dirPath), name), path.join(dirPath, name), relative, walk);
+      await readEntry(path.join(anchor(dir.fd, dirPath), name), path.join(dirPath, name), relative, walk);
     }
   }
 };

@@ -1,4 +1,4 @@
-import { symlink } from 'node:fs/promises';
+import { mkdir, readdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { runCopy } from '../../src/capsule/copy-program.ts';
@@ -76,6 +76,52 @@ describe('cp', () => {
     const [workdir, home] = copies;
     expect(workdir).toEqual(['/jackin/runtime/bin/node', '/jackin/runtime/capsule/copy.mjs', 'out', expect.stringMatching(/^[\d:,]+$/), `${sandbox.project}/notes/today`]);
     expect(home?.at(-1)).toBe('/home/agent/notes');
+  });
+
+  it.each([
+    ['out', ['', '/', '/new']],
+    ['in', ['', '/.', '/key']],
+  ])('refuses, on the way %s, a link in a mount of any instance, names where it leads, and leaves that alone', async (direction, ends) => {
+    const id = await start();
+    await sandbox.write('other/file', 'text');
+    await sandbox.write('precious/key', 'secret');
+    const other = path.join(sandbox.root, 'other');
+    expect((await sandbox.run(['load', 'agent-smith', '--agent', 'kimi', '--detach', '--mount', other], { ...installation(), engine })).code).toBe(0);
+    const held = path.join(other, 'out');
+    await symlink(path.join(sandbox.root, 'precious'), held);
+    await symlink(path.join(sandbox.root, 'precious'), `${sandbox.project}/out`);
+    for (const link of [held, `${sandbox.project}/out`]) {
+      for (const target of ends.map((end) => `${link}${end}`)) {
+        const refused = await sandbox.run(direction === 'out' ? ['cp', `${id}:${other}`, target] : ['cp', target, `${id}:${sandbox.root}/inside`], { engine });
+        expect({ refused }).toMatchObject({ refused: { code: 8, stderr: expect.stringContaining(`${link} is a link to ${sandbox.root}/precious, and the agent of instance`) as string } });
+        expect(refused.stderr).toContain(`name the real place itself: ${sandbox.root}/precious`);
+      }
+    }
+    expect(await readdir(`${sandbox.root}/precious`)).toEqual(['key']);
+  });
+
+  it('follows a link that no agent can have made: beside the mounts, or in one that is read-only', async () => {
+    await sandbox.write('other/file', 'text');
+    const other = path.join(sandbox.root, 'other');
+    const { stdout } = await sandbox.run(['load', 'agent-smith', '--agent', 'kimi', '--detach', '--mount', `${other}:ro`], { ...installation(), engine });
+    await mkdir(path.join(sandbox.root, 'real'));
+    for (const link of ['other/out', 'beside']) await symlink(path.join(sandbox.root, 'real'), path.join(sandbox.root, link));
+    for (const link of ['other/out', 'beside']) {
+      expect((await sandbox.run(['cp', `${stdout.trim()}:${other}/file`, path.join(sandbox.root, link, link.replace('/', '-'))], { engine })).code).toBe(0);
+    }
+    expect((await readdir(path.join(sandbox.root, 'real'))).sort()).toEqual(['beside', 'other-out']);
+  });
+
+  it('copies nothing from or to a mount where the system cannot hold directories, and says why', async () => {
+    const id = await start();
+    await sandbox.write('project/a', 'text');
+    await sandbox.write('beside/a', 'text');
+    const deps = { platform: 'darwin' as const };
+    for (const paths of [[`${id}:${sandbox.root}/beside`, 'new'], ['a', `${id}:${sandbox.root}/inside`]]) {
+      expect(await sandbox.run(['cp', ...paths], { engine, deps })).toMatchObject({ code: 8, stderr: expect.stringContaining('this system has no way to hold a directory') as string });
+    }
+    expect((await sandbox.run(['cp', `${sandbox.root}/beside`, `${id}:${sandbox.root}/inside`], { engine, deps })).code).toBe(0);
+    expect((await sandbox.run(['cp', `${id}:${sandbox.root}/inside`, `${sandbox.root}/copy`], { engine, deps })).code).toBe(0);
   });
 
   it('says of an interrupt what has become of the files', async () => {

@@ -191,7 +191,7 @@ const fakeContainers = (state: State) => ({
     if (!state.hasImage(spec.image)) throw failed(`No such image: ${spec.image}`);
     if (state.containers.some(({ info }) => info.name === spec.name)) throw conflict(`The container name ${spec.name} is already in use`);
     for (const { kind, source } of spec.mounts) if (kind === 'volume') state.volume(source, {});
-    const info: ContainerInfo = { id: state.nextId(), name: spec.name, labels: spec.labels, image: spec.image, running: false };
+    const info: ContainerInfo = { id: state.nextId(), name: spec.name, labels: spec.labels, image: spec.image, running: false, binds: spec.mounts.filter((mount) => mount.kind === 'bind') };
     state.containers.push({ info, spec, files: new Map(), networks: new Set([spec.network]), log: [] });
     return info.id;
   },

@@ -9,6 +9,7 @@ import { pack } from 'tar-stream';
 import { runCopy } from '../../../src/capsule/copy-program.ts';
 import { copyIn, copyOut, type CopyCall } from '../../../src/docker/copy-tree.ts';
 import type { ExecHandle } from '../../../src/docker/engine.ts';
+import { notExposed } from '../../../src/shared/find-place.ts';
 import { JackinError } from '../../../src/shared/errors.ts';
 
 let root: string;
@@ -50,17 +51,17 @@ const saying = (report: unknown, code = 1): Program => ({ stderr }) => {
 const nothing = { copied: { files: 0, directories: 0, links: 0, bytes: 0 }, skipped: { total: 0, named: [] } };
 
 it('copies in and out, and names what was left out on either side', async () => {
-  const there = await copyIn(at('host/tree'), call(copying('in', at('inside'), 'tree')));
+  const there = await copyIn({ source: at('host/tree'), exposure: notExposed() }, call(copying('in', at('inside'), 'tree')));
   expect(there).toEqual({ copied: { files: 1, directories: 1, links: 0, bytes: 4 }, skipped: { total: 1, named: [{ path: 'out', why: 'link' }] } });
   symlinkSync('/etc/passwd', at('inside/tree/also-out'));
-  const back = await copyOut({ target: at('host/back'), name: 'tree' }, call(copying('out', at('inside/tree'))));
+  const back = await copyOut({ target: at('host/back'), name: 'tree', exposure: notExposed() }, call(copying('out', at('inside/tree'))));
   expect(back).toMatchObject({ copied: { files: 1 }, skipped: { named: [{ path: 'also-out' }] } });
   expect(readdirSync(at('host/back'))).toEqual(['a']);
 });
 
 it('starts nothing inside for what is not there', async () => {
   const never: CopyCall = { ...call(() => 0), start: () => Promise.reject(new Error('started')) };
-  await expect(copyIn(at('host/nothing'), never)).rejects.toMatchObject({ code: 'not-found' });
+  await expect(copyIn({ source: at('host/nothing'), exposure: notExposed() }, never)).rejects.toMatchObject({ code: 'not-found' });
 });
 
 describe('what the program inside says', () => {
@@ -72,8 +73,8 @@ describe('what the program inside says', () => {
     ['toString', 'failed'],
   ])('its failure %s is told as %s, without control characters', async (code, told) => {
     const program = saying({ ...nothing, failed: { code, message: 'this \u001b[2Jis\rwhy' } });
-    await expect(copyOut({ target: at('host/back'), name: 'a' }, call(program))).rejects.toMatchObject({ code: told, message: 'in instance k7x2m9pq: this iswhy' });
-    await expect(copyIn(at('host/tree'), call(program))).rejects.toMatchObject({ code: told });
+    await expect(copyOut({ target: at('host/back'), name: 'a', exposure: notExposed() }, call(program))).rejects.toMatchObject({ code: told, message: 'in instance k7x2m9pq: this iswhy' });
+    await expect(copyIn({ source: at('host/tree'), exposure: notExposed() }, call(program))).rejects.toMatchObject({ code: told });
   });
 
   it.each([
@@ -82,12 +83,12 @@ describe('what the program inside says', () => {
     ['numbers that are none', { ...nothing, copied: { files: -1 } }],
     ['a reason that does not exist', { ...nothing, skipped: { total: 1, named: [{ path: 'a', why: 'because' }] } }],
   ])('%s is not taken for a success', async (_, report) => {
-    await expect(copyIn(at('host/tree'), call(saying(report, 0)))).rejects.toMatchObject({ code: 'failed', message: expect.stringContaining('was cut off') as string });
+    await expect(copyIn({ source: at('host/tree'), exposure: notExposed() }, call(saying(report, 0)))).rejects.toMatchObject({ code: 'failed', message: expect.stringContaining('was cut off') as string });
   });
 
   it('of a container that has no such program is that its jackin was too old', async () => {
     const program = saying("Error: Cannot find module\n  code: 'MODULE_NOT_FOUND'\n}\n\nNode.js v24.1.0\n");
-    await expect(copyIn(at('host/tree'), call(program))).rejects.toMatchObject({ hint: expect.stringContaining('jackin eject k7x2m9pq') as string });
+    await expect(copyIn({ source: at('host/tree'), exposure: notExposed() }, call(program))).rejects.toMatchObject({ hint: expect.stringContaining('jackin eject k7x2m9pq') as string });
   });
 
   it('does not make a stream whole that was cut', async () => {
@@ -99,7 +100,7 @@ describe('what the program inside says', () => {
       stderr.write(`${JSON.stringify(nothing)}\n`);
       return 0;
     };
-    await expect(copyOut({ target: at('host/back'), name: 'x' }, call(program))).rejects.toMatchObject({ code: 'failed' });
+    await expect(copyOut({ target: at('host/back'), name: 'x', exposure: notExposed() }, call(program))).rejects.toMatchObject({ code: 'failed' });
     expect(readdirSync(at('host')).includes('back') ? readdirSync(at('host/back')) : []).toEqual([]);
   });
 });
@@ -114,8 +115,8 @@ it('tells an engine that is gone from everything else', async () => {
       return { ...streams, exitCode: () => Promise.reject(new JackinError('engine.unreachable', 'gone')) };
     },
   };
-  await expect(copyOut({ target: at('host/back'), name: 'a' }, gone)).rejects.toMatchObject({ code: 'engine.unreachable' });
-  await expect(copyIn(at('host/tree'), gone)).rejects.toMatchObject({ code: 'engine.unreachable' });
+  await expect(copyOut({ target: at('host/back'), name: 'a', exposure: notExposed() }, gone)).rejects.toMatchObject({ code: 'engine.unreachable' });
+  await expect(copyIn({ source: at('host/tree'), exposure: notExposed() }, gone)).rejects.toMatchObject({ code: 'engine.unreachable' });
 });
 
 describe('an interrupt', () => {
@@ -134,7 +135,7 @@ describe('an interrupt', () => {
       await new Promise((resolve) => stdin.once('close', resolve));
       return 1;
     };
-    const copied = copyOut({ target: at('host/back'), name: 'x' }, call(program, abort.signal));
+    const copied = copyOut({ target: at('host/back'), name: 'x', exposure: notExposed() }, call(program, abort.signal));
     copied.catch(() => undefined);
     await expect.poll(() => readdirSync(at('host/back')).length).toBe(2);
     abort.abort();
@@ -156,7 +157,7 @@ describe('an interrupt', () => {
       feed.end();
       return await run;
     };
-    const copied = copyIn(at('host/tree'), call(slow, abort.signal));
+    const copied = copyIn({ source: at('host/tree'), exposure: notExposed() }, call(slow, abort.signal));
     copied.catch(() => undefined);
     await expect.poll(() => readdirSync(at('inside/tree')).some((name) => name.endsWith('.tmp'))).toBe(true);
     abort.abort();

@@ -1,6 +1,7 @@
-import { chmod, lstat, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import fs from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { removeTree } from '../../../src/instances/remove-tree.ts';
 import { fingerprintOf, makeTemporaryDir } from '../../fixtures/kimi/tree.ts';
 
@@ -35,6 +36,7 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   await chmod(path.join(outside, 'locked'), 0o700);
   await rm(root, { recursive: true, force: true });
 });
@@ -65,6 +67,54 @@ describe('removing the state of an instance', () => {
     await removeTree(instance);
     await expect(lstat(instance)).rejects.toThrow('ENOENT');
     expect(await fingerprintOf(outside)).toEqual(before);
+  });
+
+  it.each([
+    ['home', 'home'],
+    ['home', 'deep'],
+    ['home/deep', 'deep'],
+  ])('removes and unlocks nothing elsewhere when %s becomes a link as %s is found', async (victim, found) => {
+    await asSomebody(() => chmod(path.join(instance, 'home', 'deep'), 0o500));
+    await mkdir(path.join(outside, 'deep'));
+    await writeFile(path.join(outside, 'deep', 'file'), 'canary');
+    await writeFile(path.join(outside, 'file'), 'canary');
+    const before = await fingerprintOf(outside);
+    const list = fs.readdirSync.bind(fs) as (place: string, options?: object) => Buffer[];
+    let isDone = false;
+    vi.spyOn(fs, 'readdirSync').mockImplementation(((place: string, options?: object) => {
+      const names = list(place, options);
+      const at = path.join(root, '.removing-jk-1', victim);
+      if (!isDone && names.some((name) => name.toString() === found)) {
+        isDone = true;
+        // As its owner, who needs to be allowed to change what gets another parent.
+        fs.chmodSync(at, 0o700);
+        fs.renameSync(at, path.join(root, 'aside'));
+        fs.symlinkSync(outside, at);
+      }
+      return names;
+    }) as unknown as typeof fs.readdirSync);
+    await asSomebody(() => removeTree(instance));
+    vi.restoreAllMocks();
+    expect(isDone).toBe(true);
+    expect(await fingerprintOf(outside)).toEqual(before);
+    expect((await readdir(root)).sort()).toEqual(['aside', 'outside']);
+  });
+
+  it('removes directories that are nested deeper than any path is long, and names that are no text', async () => {
+    const descriptors = () => fs.readdirSync('/proc/self/fd').length;
+    const before = descriptors();
+    await asSomebody(async () => {
+      await writeFile(Buffer.concat([Buffer.from(`${instance}/home/`), Buffer.from([0x66, 0xff])]), 'x');
+      // Halves, since nobody makes a path longer than the system takes in one go.
+      const half = 'nested-nested-nested/'.repeat(150);
+      await mkdir(path.join(instance, 'home', half), { recursive: true });
+      await mkdir(path.join(instance, 'other', half), { recursive: true });
+      await chmod(path.join(instance, 'other', half), 0o000);
+      await rename(path.join(instance, 'other'), path.join(instance, 'home', half, 'other'));
+      await removeTree(instance);
+    });
+    expect(await readdir(root)).toEqual(['outside']);
+    expect(descriptors()).toBe(before);
   });
 
   it('goes on where an earlier removal was interrupted', async () => {

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { pack, type Pack } from 'tar-stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newTally } from '../../../src/shared/copied.ts';
+import { notExposed } from '../../../src/shared/find-place.ts';
 import { packTree } from '../../../src/shared/pack-tree.ts';
 import { unpackTree } from '../../../src/shared/unpack-tree.ts';
 
@@ -24,7 +25,7 @@ const copy = async (from: string, to: string, name?: string) => {
   const sent = newTally();
   const tar = pack();
   const got = newTally();
-  await Promise.all([packTree(from, tar, sent), unpackTree(tar, { target: to, name }, got.copied)]);
+  await Promise.all([packTree({ source: from, exposure: notExposed() }, tar, sent), unpackTree(tar, { target: to, name, exposure: notExposed() }, got.copied)]);
   return { sent, got };
 };
 const put = (name: string, text: string, mode = 0o644) => {
@@ -95,7 +96,7 @@ const unpack = async (steps: Step[]) => {
   const tar = pack();
   for (const step of steps) step(tar);
   tar.finalize();
-  await unpackTree(tar, { target, name: 'tree' }, newTally().copied);
+  await unpackTree(tar, { target, name: 'tree', exposure: notExposed() }, newTally().copied);
 };
 
 describe('a stream that somebody made up', () => {
@@ -139,7 +140,7 @@ describe('a stream that somebody made up', () => {
     const chunks: Buffer[] = [];
     for await (const chunk of tar) chunks.push(chunk as Buffer);
     const cut = Readable.from([Buffer.concat(chunks).subarray(0, 40_000)]);
-    await expect(unpackTree(cut, { target, name: 'tree' }, newTally().copied)).rejects.toThrow('cut off');
+    await expect(unpackTree(cut, { target, name: 'tree', exposure: notExposed() }, newTally().copied)).rejects.toThrow('cut off');
     expect(readdirSync(target)).toEqual(['whole']);
   });
 
@@ -147,6 +148,6 @@ describe('a stream that somebody made up', () => {
     const zeros = Readable.from((function* () {
       for (;;) yield Buffer.alloc(65_536);
     })());
-    await expect(unpackTree(zeros, { target, name: 'tree' }, newTally().copied)).rejects.toThrow(/./);
+    await expect(unpackTree(zeros, { target, name: 'tree', exposure: notExposed() }, newTally().copied)).rejects.toThrow(/./);
   }, 30_000);
 });
