@@ -1,7 +1,9 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import type { PackOptions } from 'tar-fs';
 import { contextFiles } from '../shared/context-files.ts';
+import { openFileBelow } from '../shared/open-below.ts';
 import { nodeReadable } from './node-readable.ts';
 
 export interface ContextSpec {
@@ -11,6 +13,21 @@ export interface ContextSpec {
   /** Files that are sent although a `.dockerignore` names them. */
   always?: readonly string[];
 }
+
+interface Range {
+  start?: number;
+  end?: number;
+}
+
+async function* contentBelow(root: string, name: string, range: Range): AsyncGenerator<Buffer> {
+  yield* fs.createReadStream('', { ...range, fd: openFileBelow(root, name) }) as AsyncIterable<Buffer>;
+}
+
+/** File system of the packer. A role's folder may lie in a mount: no file of it is read through a link, whatever an agent exchanges meanwhile. */
+const fileSystemBelow = (root: string): object => ({
+  ...fs,
+  createReadStream: (file: string, range: Range) => Readable.from(contentBelow(root, path.relative(root, file).split(path.sep).join('/'), range)),
+});
 
 /**
  * A tar of a build context, as `contextFiles` lists it. Owners and times are made
@@ -24,6 +41,7 @@ export const packContext = async (root: string, spec: ContextSpec): Promise<Read
   const { default: tarFs } = await import('tar-fs');
   const pack = tarFs.pack(root, {
     entries: files.map((file) => file.path),
+    fs: fileSystemBelow(root),
     map: (header) => {
       const mode = (header.mode ?? 0) & 0o111 ? 0o755 : 0o644;
       const size = header.name === dockerfile ? bytes.length : header.size;
@@ -34,6 +52,6 @@ export const packContext = async (root: string, spec: ContextSpec): Promise<Read
       stream.destroy();
       return Readable.from([bytes]);
     },
-  } as PackOptions);
+  } as PackOptions & { fs: object });
   return nodeReadable(pack);
 };

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AGENTS } from '../agents/agents.ts';
 import type { RoleHook } from '../plan/hooks.ts';
 import { isErrno, JackinError } from '../shared/errors.ts';
+import { readFileBelow } from '../shared/open-below.ts';
 import { packContext } from './build-context.ts';
 import { buildWithTail, type NamedStep } from './build.ts';
 import { keyOf } from './content-key.ts';
@@ -134,9 +134,9 @@ export interface RoleImageSpec {
 
 const readDockerfile = async (spec: RoleImageSpec): Promise<string> => {
   try {
-    return await readFile(path.join(spec.roleDir, spec.dockerfile), 'utf8');
+    return readFileBelow(spec.roleDir, spec.dockerfile).toString('utf8');
   } catch (error) {
-    if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) throw error;
+    if (!isErrno(error, 'ENOENT')) throw error;
     throw new JackinError('build.failed', `the role has no Dockerfile at ${spec.dockerfile} (looked in ${spec.roleDir})`);
   }
 };

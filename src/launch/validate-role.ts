@@ -1,4 +1,4 @@
-import { readFile, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { type Problem, renderProblem } from '../config/problems.ts';
 import { substituteConstruct } from '../docker/dockerfile.ts';
@@ -7,6 +7,7 @@ import { hashRole } from '../roles/hash-role.ts';
 import { fileProblems } from '../roles/hooks.ts';
 import { checkManifest, type Manifest } from '../roles/manifest.ts';
 import { JackinError } from '../shared/errors.ts';
+import { readFileBelow } from '../shared/open-below.ts';
 
 /** Something that is wrong with a role. */
 export interface RoleFault {
@@ -46,7 +47,7 @@ const checkFiles = async (folder: string, { dockerfile, files, hooks }: Manifest
   // What stands in a file that is none cannot be looked at.
   if (named.length > 0) return named;
   return [
-    ...(await faultsOf(async () => substituteConstruct(await readFile(path.join(folder, dockerfile), 'utf8'), dockerfile, 'scratch'))),
+    ...(await faultsOf(async () => substituteConstruct(readFileBelow(folder, dockerfile).toString('utf8'), dockerfile, 'scratch'))),
     ...(await faultsOf(() => hashRole(folder, { dockerfile, always: [MANIFEST, ...hooks.map(({ file }) => file)] }))),
   ];
 };

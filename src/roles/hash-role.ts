@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { contextFiles } from '../shared/context-files.ts';
+import { readFileBelow } from '../shared/open-below.ts';
 
 /** What of a role's folder counts beside what its image is made of. */
 interface Named {
@@ -17,7 +16,7 @@ interface Named {
 export const hashRole = async (root: string, { dockerfile, always }: Named): Promise<string> => {
   const hash = createHash('sha256');
   for (const { path: name, executable, size } of await contextFiles(root, dockerfile, always)) {
-    hash.update(JSON.stringify([name, executable, size])).update(await readFile(path.join(root, name)));
+    hash.update(JSON.stringify([name, executable, size])).update(readFileBelow(root, name));
   }
   return hash.digest('hex');
 };

@@ -1,6 +1,9 @@
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pack } from 'tar-stream';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { pickSubnet, hostSubnets } from '../../src/docker/networks.ts';
 import type { ContainerSpec, Engine } from '../../src/docker/engine.ts';
 import { collect } from '../fakes/collect.ts';
@@ -167,6 +170,21 @@ describe.each(engines)('$name', ({ open }) => {
     expect(await engine.removeNetwork(name)).toBe('absent');
   });
 
+  test('the directories of the host that a container has, in the list as well', async () => {
+    const directory = await realpath(await mkdtemp(path.join(tmpdir(), 'jackin-binds-')));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const labels = { ...scope.labels, 'jackin.role': 'owner/with binds' };
+    const binds = [
+      { kind: 'bind' as const, source: directory, target: '/read', readonly: true },
+      { kind: 'bind' as const, source: directory, target: '/write', readonly: false },
+    ];
+    const id = await engine.createContainer(spec('binds', { labels, mounts: binds }));
+    const byTarget = (one: { target: string }, other: { target: string }) => (one.target < other.target ? -1 : 1);
+    expect([...((await engine.container(id))?.binds ?? [])].sort(byTarget)).toEqual(binds);
+    expect([...((await engine.listContainers(labels))[0]?.binds ?? [])].sort(byTarget)).toEqual(binds);
+    await engine.removeContainer(id);
+  });
+
   test('a container from its creation to its removal', async () => {
     const name = named('life');
     expect(await engine.container(name)).toBeUndefined();
@@ -174,7 +192,7 @@ describe.each(engines)('$name', ({ open }) => {
     const labels = { ...scope.labels, 'jackin.role': 'owner/some role' };
     const id = await engine.createContainer(spec('life', { labels }));
     const created = await engine.container(name);
-    expect(created).toEqual({ id, name, labels: expect.objectContaining(labels), image, running: false });
+    expect(created).toEqual({ id, name, labels: expect.objectContaining(labels), image, running: false, binds: [] });
     await expect(engine.createContainer(spec('life'))).rejects.toMatchObject({ code: 'conflict' });
 
     await engine.startContainer(name);

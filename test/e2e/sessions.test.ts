@@ -1,5 +1,7 @@
 /** An instance as a place to work in: several sessions, each with a name, and a way back from every state. */
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openTerminal } from './terminal.ts';
@@ -210,6 +212,45 @@ test('files go in and come out with the rights of the agent, and a hostile tree 
   expect((await stat(path.join(project, 'back/big'))).size).toBe(20_000_000);
   expect(await world.jackin(['cp', `${id}:/root/secret`, '.'])).toMatchObject({ code: expect.toSatisfy((exit) => exit !== 0) as number });
   expect(await world.jackin(['cp', 'tree', `${id}:/proc/x`])).toMatchObject({ code: expect.toSatisfy((exit) => exit !== 0) as number });
+});
+
+test('an agent that exchanges a directory of the target for a link while files come out gets none of them elsewhere', async () => {
+  const id = await startDetached();
+  const { project, userHome } = world.sandbox.dirs;
+  const precious = path.join(userHome, 'precious');
+  await mkdir(precious);
+  await writeFile(path.join(precious, '.bashrc'), 'mine');
+  const inside = (script: string) => world.jackin(['hardline', id, '--shell', '--', 'sh', '-c', script]);
+  const many = 20_000;
+  expect((await inside(`mkdir -p ~/out/a && cd ~/out/a && seq ${many} | split -l 1 -a 4 - f && echo evil > .bashrc`)).code).toBe(0);
+  const { cli, env } = world.sandbox;
+  const copy = spawn(process.execPath, [cli, 'cp', `${id}:/home/agent/out`, 'out'], { cwd: project, env, stdio: 'ignore' });
+  const ended = once(copy, 'exit');
+  await expect.poll(async () => (await readdir(path.join(project, 'out/a')).catch(() => [])).length, { timeout: 60_000, interval: 2 }).toBeGreaterThan(0);
+  // Between two files, as the agent sees it in the mount: nothing is half written.
+  const stopBetweenFiles = async (): Promise<string[]> => {
+    copy.kill('SIGSTOP');
+    await expect.poll(async () => (await readFile(`/proc/${copy.pid}/stat`, 'utf8')).split(') ')[1]?.[0]).toBe('T');
+    const names = await readdir(path.join(project, 'out/a'));
+    if (!names.some((name) => name.endsWith('.tmp'))) return names;
+    copy.kill('SIGCONT');
+    return await stopBetweenFiles();
+  };
+  expect((await stopBetweenFiles()).length).toBeLessThan(many);
+  // The mount is shared: what is done here the agent can do in the container.
+  await rename(path.join(project, 'out/a'), path.join(project, 'aside'));
+  await symlink(precious, path.join(project, 'out/a'));
+  copy.kill('SIGCONT');
+  const exit = await ended;
+  expect((await readdir(precious)).length).toBe(1);
+  expect(await readFile(path.join(precious, '.bashrc'), 'utf8')).toBe('mine');
+  expect(exit).toEqual([0, null]);
+  expect((await readdir(path.join(project, 'aside'))).length).toBe(many + 1);
+
+  expect((await inside(`cd ${project} && rm -r out && ln -s ${precious} out`)).code).toBe(0);
+  const refused = await world.jackin(['cp', `${id}:/home/agent/out/a/.`, './out']);
+  expect(refused).toMatchObject({ code: 8, stderr: expect.stringContaining(`${project}/out is a link to ${precious}, and the agent of instance ${id} can make links there`) as string });
+  expect(await readdir(precious)).toEqual(['.bashrc']);
 });
 
 test('a commit in the container is the operator’s, and says which agent made it', async () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -51,6 +51,26 @@ describe('what is sent', () => {
     await write('Dockerfile', '.git/config', 'sub/.git', 'jackin.lock', 'sub/jackin.lock');
     await ignore('.dockerignore', '!.git', '!sub/.git');
     expect(await names()).toEqual(['.dockerignore', 'Dockerfile', 'sub/jackin.lock']);
+  });
+
+  test('comes from nowhere else when a directory or a file becomes a link after it was listed', async () => {
+    const role = path.join(directory, 'role');
+    await write('role/Dockerfile', 'role/sub/key', 'role/sub/same', 'role/z-key', 'outside/key', 'outside/same');
+    // The packer waits at this one until somebody reads.
+    await sparse('role/a-large', 4 * 1024 * 1024);
+    await writeFile(path.join(directory, 'outside/key'), 'CANARY-OF-12');
+    await writeFile(path.join(role, 'sub/key'), 'twelve bytes');
+    const tar = await packContext(role, { dockerfile: 'Dockerfile', text: 'FROM x' });
+    await rename(path.join(role, 'sub'), path.join(directory, 'aside'));
+    await symlink(path.join(directory, 'outside'), path.join(role, 'sub'));
+    await rm(path.join(role, 'z-key'));
+    await symlink(path.join(directory, 'outside/key'), path.join(role, 'z-key'));
+    const sent: Buffer[] = [];
+    const failed = await (async () => {
+      for await (const chunk of tar) sent.push(chunk as Buffer);
+    })().catch((error: unknown) => error);
+    expect(failed).toMatchObject({ message: expect.stringContaining('sub/key') as string });
+    expect(Buffer.concat(sent).includes('CANARY')).toBe(false);
   });
 
   test('holds no link, but one that is ignored stands in nobody\'s way', async () => {
