@@ -46,7 +46,7 @@ const removeFile = async (file: string, fs: FsLayer): Promise<void> => {
 export const provisionGithub = async (dir: string, owner: FileOwner, change: GithubChange, fs: FsLayer = nodeFs): Promise<void> => {
   const file = path.join(dir, HOSTS_FILE);
   try {
-    await ensurePrivateDir(dir, { owner, fs });
+    await ensurePrivateDir(dir, { owner, fs, inside: true });
     for (const name of await fs.readdir(dir)) {
       // A crash in the middle of an earlier launch may have left a token in it.
       if (name.startsWith(`.${HOSTS_FILE}.`) && isTemporaryName(name)) await removeFile(path.join(dir, name), fs);

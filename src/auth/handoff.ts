@@ -59,7 +59,7 @@ export const provisionHandoff = async (
 ): Promise<HandoffResult> => {
   const options = { owner, fs };
   try {
-    await ensurePrivateDir(dir, options);
+    await ensurePrivateDir(dir, { ...options, inside: true });
     const current = await currentGeneration(dir, fs);
     await removeLeftovers(dir, current, fs);
 
@@ -227,6 +227,6 @@ const isStandIn = async (dir: string): Promise<boolean> => {
 export const placeStandIn = async (instanceDir: string, name: string, file: string, fs: FsLayer = nodeFs): Promise<void> => {
   const dir = path.join(instanceDir, name);
   if ((await unlessMissing(fs.lstat(dir)))?.isSymbolicLink()) await fs.unlink(dir);
-  await ensurePrivateDir(dir, { fs });
+  await ensurePrivateDir(dir, { fs, inside: true });
   await writeFileAtomic(path.join(dir, file), EMPTY, { fs });
 };

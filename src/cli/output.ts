@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import type { Deps } from '../launch/deps.ts';
-import { JackinError, messageOf } from '../shared/errors.ts';
+import { asJackinError } from '../shared/system-error.ts';
 
 export type Format = 'human' | 'json';
 
@@ -24,19 +24,20 @@ export const say = (deps: Deps, line: string): void => {
 const paint = (deps: Deps, style: 'red' | 'dim', text: string): string =>
   deps.stderr.isTTY && !deps.env.NO_COLOR ? styleText(style, text, { validateStream: false }) : text;
 
+/** Says what went wrong, on stderr. */
+export const sayError = (deps: Deps, { message, hint }: { message: string; hint: string | undefined }): void => {
+  deps.stderr.write(`${paint(deps, 'red', 'error:')} ${printable(message)}\n`);
+  if (hint !== undefined) deps.stderr.write(`${paint(deps, 'dim', 'hint:')} ${printable(hint)}\n`);
+};
+
 /** Prints what went wrong and returns the exit code. A bug shows its stack only with JACKIN_DEBUG. */
 export const reportError = (deps: Deps, format: Format, error: unknown): number => {
-  const known = error instanceof JackinError;
-  const code = known ? error.code : 'failed';
-  const exitCode = known ? error.exitCode : 1;
-  const message = known ? error.message : `unexpected: ${messageOf(error).slice(0, 500)}`;
-  const hint = known ? error.hint : 'this is a bug in jackin; JACKIN_DEBUG=1 shows where it happened';
+  const { code, exitCode, message, hint } = asJackinError(error);
   if (format === 'json') {
     const body = { code, message, hint: hint ?? null, exit_code: exitCode, origin: 'jackin' };
     deps.stdout.write(`${JSON.stringify({ schema_version: SCHEMA_VERSION, error: body }, null, 2)}\n`);
   } else {
-    deps.stderr.write(`${paint(deps, 'red', 'error:')} ${printable(message)}\n`);
-    if (hint !== undefined) deps.stderr.write(`${paint(deps, 'dim', 'hint:')} ${printable(hint)}\n`);
+    sayError(deps, { message, hint });
   }
   if (deps.env.JACKIN_DEBUG === '1' && error instanceof Error) deps.stderr.write(`${error.stack}\n`);
   return exitCode;

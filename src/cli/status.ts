@@ -6,12 +6,12 @@ import { type Format, printResult, say, table } from './output.ts';
 
 const status = async (format: Format, deps: Deps): Promise<void> => {
   const { openInstances } = await import('../launch/open-instances.ts');
-  const { stateOf } = await import('../instances/find.ts');
+  const { isShown, stateOf } = await import('../instances/find.ts');
   const { reviveKeeper } = await import('../launch/revive-keeper.ts');
   const { instances, paths } = await openInstances(deps);
   const revived = await reviveKeeper(instances, paths, deps).catch((error: unknown) => `the keeper of the logins cannot be started: ${messageOf(error)}`);
   if (revived !== false) say(deps, `note       ${revived === true ? 'instances hold a login and no keeper ran: it was started' : revived}`);
-  const data = instances.map((instance) => ({
+  const data = instances.filter(isShown).map((instance) => ({
     instance_id: instance.id,
     container: instance.container,
     role: instance.role,

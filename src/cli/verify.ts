@@ -47,14 +47,14 @@ interface Flags {
 
 const verify = async (selector: string | undefined, { withOp, format }: Flags, { deps, exit }: Context): Promise<void> => {
   const { openInstances } = await import('../launch/open-instances.ts');
-  const { selectInstances } = await import('../instances/find.ts');
+  const { isShown, selectInstances } = await import('../instances/find.ts');
   const { verifyInstance } = await import('../launch/verify.ts');
   const { engine, paths, instances } = await openInstances(deps);
   const results: Verification[] = [];
   const { report, end } = progressPrinter(deps);
   // What was looked at stands in the result; meanwhile only a person wants to know.
   const watched = { withOp, report: deps.stderr.isTTY === true ? report : () => undefined };
-  for (const instance of selectInstances(instances, { selector, all: true }, 'verify')) {
+  for (const instance of selectInstances(instances.filter(isShown), { selector, all: true }, 'verify')) {
     results.push(await verifyInstance(engine, instance, paths, watched, deps).finally(end));
   }
   printResult(deps, format, { instances: results }, () => (results.length === 0 ? 'no instances' : results.map(instanceText).join('\n\n')));

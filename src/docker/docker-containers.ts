@@ -81,6 +81,7 @@ const containerInfo = (found: Docker.ContainerInspectInfo): ContainerInfo => {
     image: config.Image,
     running: state.Running,
     binds: bindsOf(found.Mounts),
+    ...(state.Status === 'removing' && { removing: true }),
     ...(ended ? { exitCode: state.ExitCode, oomKilled: state.OOMKilled } : {}),
   };
 };

@@ -136,6 +136,8 @@ export interface ContainerInfo {
   running: boolean;
   /** Directories and files of the host that are mounted, as the engine names them; an engine in a virtual machine has other paths. */
   binds: readonly BindMount[];
+  /** The engine is about to take it from its list. */
+  removing?: boolean;
   /** Only when it has ended. */
   exitCode?: number;
   oomKilled?: boolean;

@@ -2,7 +2,7 @@ import type { Paths } from '../config/paths.ts';
 import { nearest } from '../config/nearest.ts';
 import type { ContainerInfo, Engine } from '../docker/engine.ts';
 import { JackinError } from '../shared/errors.ts';
-import { isBeingMade } from './journal.ts';
+import { type JournalEntry, listLaunches } from './journal.ts';
 import { type InstanceRecord, listStates, type State } from './record.ts';
 
 /** One instance as state and engine know it together; either side may be gone. */
@@ -15,6 +15,8 @@ export interface Instance {
   engine: ContainerInfo | undefined;
   /** A network that was left without its container counts as something to eject. */
   network: string | undefined;
+  /** The process that is launching it; undefined: it stands, or is ejected. */
+  launcher?: number;
 }
 
 export type InstanceState = 'running' | 'exited' | 'ejected';
@@ -35,9 +37,13 @@ const instanceOf = ({ container, record }: State): Instance => ({
   network: undefined,
 });
 
+const bare = (id: string, container: string): Instance => ({ id, container, role: '', workspace: null, record: undefined, engine: undefined, network: undefined });
+
 /** Every instance of this jackin home, oldest first. Instances of other homes are never seen. */
 export const listInstances = async (engine: Engine, paths: Paths, homeId: string): Promise<Instance[]> => {
   const labels = { 'jackin.home': homeId, 'jackin.kind': 'role' };
+  // Before everything else: a launch that ends meanwhile has made all that it leaves.
+  const launches = await listLaunches(paths);
   const [states, containers, networks] = await Promise.all([
     listStates(paths.dataDir),
     engine.listContainers(labels),
@@ -45,25 +51,39 @@ export const listInstances = async (engine: Engine, paths: Paths, homeId: string
   ]);
   const instances = new Map<string, Instance>();
   for (const state of states) {
-    // A launch writes its record last: until then its state is nobody's to eject or purge.
-    if (state.record === undefined && (await isBeingMade(paths, state.container))) continue;
     const instance = instanceOf(state);
     instances.set(instance.id, instance);
   }
   const labelled = (owned: Readonly<Record<string, string>>, container: string): Instance => {
     const id = owned['jackin.instance'] ?? '';
-    let instance = instances.get(id);
-    if (instance === undefined) {
-      const workspace = owned['jackin.workspace'] || null;
-      instance = { id, container, role: owned['jackin.class'] ?? '', workspace, record: undefined, engine: undefined, network: undefined };
-      instances.set(id, instance);
-    }
-    return instance;
+    const known = instances.get(id) ?? bare(id, container);
+    // Its record, where there is one, is what counts.
+    const told = known.record === undefined ? { role: owned['jackin.class'] ?? '', workspace: owned['jackin.workspace'] || null } : {};
+    instances.set(id, Object.assign(known, told));
+    return known;
   };
   for (const info of containers) labelled(info.labels, info.name).engine = info;
   for (const network of networks) labelled(network.labels, network.name.replace(/-net$/, '')).network = network.name;
+  markLaunches(instances, launches);
   return [...instances.values()].sort((a, b) => (a.record?.created_at ?? '').localeCompare(b.record?.created_at ?? ''));
 };
+
+const markLaunches = (instances: Map<string, Instance>, launches: ReadonlyMap<string, JournalEntry>): void => {
+  for (const instance of instances.values()) {
+    const launch = launches.get(instance.container);
+    if (launch !== undefined) instance.launcher = launch.owner.pid;
+  }
+};
+
+/** A launch writes its record last: until then, an instance without a container is nothing to be shown. */
+export const isShown = ({ launcher, record, engine, network }: Instance): boolean =>
+  launcher === undefined || record !== undefined || engine !== undefined || network !== undefined;
+
+/** The error for an instance that its launch has not finished. */
+export const beingLaunched = ({ container, launcher }: Instance): JackinError =>
+  new JackinError('conflict', `${container} is being launched by another jackin (pid ${launcher})`, {
+    hint: 'wait until it stands, or end that process: the next command takes back what it had made',
+  });
 
 const describe = ({ id, container, role, workspace }: Instance): string =>
   `  ${id}  ${container}  role ${role}${workspace === null ? '' : `, workspace ${workspace}`}`;

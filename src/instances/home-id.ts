@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { link, readFile, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import type { Paths } from '../config/paths.ts';
-import { asDiskError, createPrivateFile, ensureDir } from '../shared/atomic-files.ts';
+import { asDiskError, createPrivateFile, ensureDir, temporaryName } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 
 const read = async (file: string): Promise<string | undefined> => {
@@ -22,7 +22,7 @@ const read = async (file: string): Promise<string | undefined> => {
 export const ensureHomeId = async (paths: Paths): Promise<string> => {
   const existing = await read(paths.homeIdFile);
   if (existing !== undefined) return existing;
-  const draft = `${paths.homeIdFile}.${process.pid}.${randomUUID()}`;
+  const draft = temporaryName(paths.homeIdFile);
   try {
     await ensureDir(path.dirname(paths.homeIdFile));
     await createPrivateFile(draft, `${randomUUID()}\n`);

@@ -1,9 +1,9 @@
-import { access, readFile, readdir, unlink } from 'node:fs/promises';
+import { link, readFile, readdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
 import type { Engine } from '../docker/engine.ts';
-import { asDiskError, createPrivateFile, ensureDir } from '../shared/atomic-files.ts';
+import { asDiskError, createPrivateFile, ensureDir, sweepTemporaries, temporaryName } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { isAlive } from '../shared/owner.ts';
 import { finishRemovals, removeTree } from './remove-tree.ts';
@@ -26,24 +26,21 @@ const entryFile = (paths: Paths, container: string): string => path.join(paths.j
 
 /** Opens an entry. False when there is one of that name: the id is taken by a launch that goes on or has to be undone. */
 export const openJournal = async (paths: Paths, entry: JournalEntry): Promise<boolean> => {
+  const file = entryFile(paths, entry.container);
+  const draft = temporaryName(file);
   try {
     await ensureDir(paths.journalDir);
-    await createPrivateFile(entryFile(paths, entry.container), `${JSON.stringify(entry)}\n`);
+    await createPrivateFile(draft, `${JSON.stringify(entry)}\n`);
+    // It appears whole: half an entry names no process, and would stand for a launch that never ends.
+    await link(draft, file);
     return true;
   } catch (error) {
     if (isErrno(error, 'EEXIST')) return false;
-    // A full disk leaves an empty file, which would stand for a launch that nobody makes.
-    await unlink(entryFile(paths, entry.container)).catch(() => undefined);
     throw asDiskError(error, `writing the journal in ${paths.journalDir}`);
+  } finally {
+    await unlink(draft).catch(() => undefined);
   }
 };
-
-/** Whether a launch has an open entry for it. */
-export const isBeingMade = (paths: Paths, container: string): Promise<boolean> =>
-  access(entryFile(paths, container)).then(
-    () => true,
-    () => false,
-  );
 
 export const closeJournal = async (paths: Paths, container: string): Promise<void> => {
   await unlink(entryFile(paths, container)).catch((error: unknown) => {
@@ -51,13 +48,20 @@ export const closeJournal = async (paths: Paths, container: string): Promise<voi
   });
 };
 
-/** Half an entry is being written now, or its writer died before it made anything: either way there is nothing to undo. */
+/** Half an entry was left by an older version that died before it made anything: there is nothing to undo. */
 const parseJson = (text: string): unknown => {
   try {
     return JSON.parse(text);
   } catch {
     return undefined;
   }
+};
+
+/** The entry in a file; undefined when it is gone or makes no sense. */
+const readEntry = async (paths: Paths, file: string): Promise<JournalEntry | undefined> => {
+  const parsed = EntrySchema.safeParse(parseJson(await readFile(file, 'utf8').catch(() => '')));
+  // The file's name is what the launch claimed: an entry that names another container is not ours to act on.
+  return parsed.success && entryFile(paths, parsed.data.container) === file ? parsed.data : undefined;
 };
 
 const readEntries = async (paths: Paths): Promise<JournalEntry[]> => {
@@ -68,14 +72,19 @@ const readEntries = async (paths: Paths): Promise<JournalEntry[]> => {
     if (isErrno(error, 'ENOENT')) return [];
     throw new JackinError('failed', `cannot list ${paths.journalDir}: ${messageOf(error)}`, { cause: error });
   }
-  const entries: JournalEntry[] = [];
-  for (const name of names.filter((entry) => entry.endsWith('.json'))) {
-    const file = path.join(paths.journalDir, name);
-    const parsed = EntrySchema.safeParse(parseJson(await readFile(file, 'utf8').catch(() => '')));
-    // The file's name is what the launch claimed: an entry that names another container is not ours to act on.
-    if (parsed.success && entryFile(paths, parsed.data.container) === file) entries.push(parsed.data);
-  }
-  return entries;
+  const files = names.filter((name) => name.endsWith('.json')).map((name) => path.join(paths.journalDir, name));
+  const entries = await Promise.all(files.map((file) => readEntry(paths, file)));
+  return entries.filter((entry) => entry !== undefined);
+};
+
+/** The launches that living processes are making, with the process of each, by container. */
+export const listLaunches = async (paths: Paths): Promise<Map<string, JournalEntry>> =>
+  new Map((await readEntries(paths)).filter(({ owner }) => isAlive(owner)).map((entry) => [entry.container, entry]));
+
+/** The process that is launching an instance; undefined when none does. */
+export const launcherOf = async (paths: Paths, container: string): Promise<number | undefined> => {
+  const entry = await readEntry(paths, entryFile(paths, container));
+  return entry !== undefined && isAlive(entry.owner) ? entry.owner.pid : undefined;
 };
 
 /**
@@ -88,6 +97,13 @@ export const undoLaunch = async (engine: Engine, paths: Paths, homeId: string, e
   for (const network of await engine.listNetworks(labels)) await engine.removeNetwork(network.name);
   if (entry.restores !== true) await removeTree(path.join(paths.dataDir, entry.container));
   await closeJournal(paths, entry.container);
+};
+
+/** Removes the temporary files that killed commands left in the states and beside them. */
+const sweepLeftovers = async (paths: Paths): Promise<void> => {
+  const states = await readdir(paths.dataDir).catch((): string[] => []);
+  const folders = states.filter((name) => name.startsWith('jk-')).map((name) => path.join(paths.dataDir, name, '.jackin'));
+  await Promise.all([path.dirname(paths.homeIdFile), paths.journalDir, ...folders].map((folder) => sweepTemporaries(folder)));
 };
 
 /**
@@ -103,5 +119,6 @@ export const recoverJournal = async (engine: Engine, paths: Paths, homeId: strin
     undone.push(entry.container);
   }
   await finishRemovals(paths.dataDir);
+  await sweepLeftovers(paths);
   return undone;
 };

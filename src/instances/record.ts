@@ -1,7 +1,7 @@
-import { lstat, mkdir, readdir, readFile } from 'node:fs/promises';
+import { lstat, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { writeFileAtomic } from '../shared/atomic-files.ts';
+import { asDiskError, unlessMissing, writeFileAtomic } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 
 const RECORD_VERSION = 2;
@@ -53,12 +53,17 @@ export type InstanceStatus = InstanceRecord['status'];
 
 const recordFile = (dataDir: string, container: string): string => path.join(dataDir, container, '.jackin', 'instance.json');
 
-/** Writes `data/<container>/.jackin/instance.json` whole. */
+/** Writes `data/<container>/.jackin/instance.json` whole. Makes no folder: a state that was purged must not come back. */
 export const writeRecord = async (dataDir: string, record: InstanceRecord): Promise<void> => {
   const file = recordFile(dataDir, record.container);
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
-  await writeFileAtomic(file, `${JSON.stringify(record, null, 2)}\n`);
+  try {
+    await writeFileAtomic(file, `${JSON.stringify(record, null, 2)}\n`);
+  } catch (error) {
+    throw asDiskError(error, `writing ${file}`);
+  }
 };
+
+const isGone = async (dataDir: string, container: string): Promise<boolean> => (await unlessMissing(lstat(path.join(dataDir, container)))) === undefined;
 
 /** The record of one instance; undefined when there is no state of that name, or the launch did not get that far. */
 export const readRecord = async (dataDir: string, container: string): Promise<InstanceRecord | undefined> => {
@@ -84,7 +89,11 @@ export const readRecord = async (dataDir: string, container: string): Promise<In
 export const updateRecord = async (dataDir: string, container: string, change: Partial<InstanceRecord>, now: Date): Promise<void> => {
   const record = await readRecord(dataDir, container);
   if (record === undefined) return;
-  await writeRecord(dataDir, { ...record, ...change, updated_at: now.toISOString() });
+  try {
+    await writeRecord(dataDir, { ...record, ...change, updated_at: now.toISOString() });
+  } catch (error) {
+    if (!(await isGone(dataDir, container))) throw error;
+  }
 };
 
 /** Says that an instance has a new status. Does nothing when its state is gone. */
@@ -108,8 +117,11 @@ export const listStates = async (dataDir: string): Promise<State[]> => {
   }
   const states: State[] = [];
   for (const container of names) {
+    if (!container.startsWith('jk-')) continue;
+    // Another jackin may have purged it since the folder was listed.
+    const found = await unlessMissing(lstat(path.join(dataDir, container)));
     // A link here would be somebody's doing: state is only ever a directory that jackin made.
-    if (!container.startsWith('jk-') || !(await lstat(path.join(dataDir, container))).isDirectory()) continue;
+    if (found?.isDirectory() !== true) continue;
     states.push({ container, record: await readRecord(dataDir, container).catch(() => undefined) });
   }
   return states;

@@ -4,6 +4,7 @@ import { lstat, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { closeDirectory, type Directory, openBelow, openDirectory, rawEntryOf, selfOf } from '../shared/directory.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+import { adviceOn } from '../shared/system-error.ts';
 
 /**
  * Removal of a tree that an agent has written to. Directories are held by their
@@ -14,7 +15,7 @@ import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 /** An agent can nest directories without end; deeper ones are moved up before they are removed. */
 const MAX_LEVELS = 64;
 /** Another removal of the same tree may move directories up meanwhile. */
-const MAX_TRIES = 5;
+const MAX_TRIES = 20;
 
 const unlessGone = (work: () => void): void => {
   try {
@@ -97,7 +98,8 @@ const destroy = (target: string): void => {
     }
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return;
-    throw new JackinError('failed', `cannot remove ${target}: ${messageOf(error)}`, { cause: error });
+    const hint = adviceOn(error)?.hint ?? 'run the command again';
+    throw new JackinError('failed', `cannot remove ${target}: ${messageOf(error)}`, { hint, cause: error });
   }
 };
 

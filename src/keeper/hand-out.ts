@@ -4,6 +4,7 @@ import { CONFIG_FILE, DEVICE_FILE, slotFile } from '../agents/kimi-login.ts';
 import { leaseOf, printToken } from '../agents/kimi-token.ts';
 import { type HandoffChange, provisionHandoff } from '../auth/handoff.ts';
 import type { OwnLogin } from '../auth/own-login.ts';
+import { unlessMissing } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
 import { withFileLock } from '../shared/lock.ts';
 import { readLease } from './holders.ts';
@@ -30,6 +31,15 @@ export const leaseChanges = ({ account, files, slot, token }: OwnLogin): Handoff
  * that is the container's, which may put a link there at any moment.
  */
 export const handOutLease = async (instanceDir: string, login: OwnLogin): Promise<void> => {
+  try {
+    await handOut(instanceDir, login);
+  } catch (error) {
+    // Purged since the holders were listed: there is no instance that could miss it.
+    if ((await unlessMissing(lstat(instanceDir))) !== undefined) throw error;
+  }
+};
+
+const handOut = async (instanceDir: string, login: OwnLogin): Promise<void> => {
   const changes = leaseChanges(login);
   await withHandoffLock(instanceDir, async () => {
     // Since the holders were listed a launch may have given it another login, or none, and that is the last word.

@@ -14,7 +14,7 @@ const leaseFile = (instanceDir: string): string => path.join(instanceDir, '.jack
 export const writeLease = async (instanceDir: string, account: string | undefined): Promise<void> => {
   const file = leaseFile(instanceDir);
   if (account === undefined && (await unlessMissing(readFile(file))) === undefined) return;
-  await ensurePrivateDir(path.dirname(file));
+  await ensurePrivateDir(path.dirname(file), { inside: true });
   await writeFileAtomic(file, `${JSON.stringify({ agent: 'kimi', login: account ?? null })}\n`);
 };
 

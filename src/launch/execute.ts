@@ -17,7 +17,7 @@ import { agentAgeNote } from './agent-age.ts';
 import { launchRequest, readHandedOver } from './deliver.ts';
 import type { Deps } from './deps.ts';
 import { bringInPulls, fetchForPulls, type PullWorld } from './git-pull/pull.ts';
-import { fillInstanceDir, type HandedOver } from './instance-dir.ts';
+import { fillInstanceDir, type HandedOver, stateError } from './instance-dir.ts';
 import { makeNetwork, startContainer, withId } from './instantiate.ts';
 import { holdLease, type LeaseHold } from './lease.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
@@ -137,6 +137,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
   const { plan, entry } = claim;
   const pulling: PullWorld = { paths, deps, say: ui.say };
   let standing = false;
+  let created = false;
   let prepared: Prepared;
   let hold: LeaseHold | undefined;
   const commit = async (): Promise<void> => {
@@ -163,7 +164,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     prepared = ready;
     deps.signal.throwIfAborted();
     await tellAge(engine, paths, plan, prepared, ui, deps);
-    await startContainer(engine, plan, prepared, homeId);
+    await startContainer(engine, plan, prepared, homeId, () => (created = true));
     await bringInPulls(arrived, { engine, container: entry.container }, pulling);
     deps.signal.throwIfAborted();
     const opening = { kind: 'launch', request: requestFor(plan, values, ui) } as const;
@@ -173,7 +174,7 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     return { instanceId: entry.instance_id, container: entry.container, network: entry.network, agentVersion: prepared.agentVolume.version, end };
   } catch (error) {
     if (standing) throw error;
-    const explained = await withContext(engine, entry.container, error);
+    const explained = created ? await withContext(engine, entry.container, error) : error;
     throw await takeBack(() => undoLaunch(engine, paths, homeId, entry), explained);
   } finally {
     hold?.release();
@@ -196,8 +197,8 @@ const tellAge = async (engine: Engine, paths: Paths, { agent }: LaunchPlan, { ag
 };
 
 const fillState = (directory: string, plan: LaunchPlan, logins: HandedOver): Promise<void> =>
-  fillInstanceDir(directory, plan, logins).catch((error: unknown) => {
-    throw asDiskError(error, `writing the state of the instance in ${directory}`);
+  fillInstanceDir(directory, plan, logins).catch(async (error: unknown) => {
+    throw await stateError(directory, error);
   });
 
 /** All at once, as with Promise.all, but to the end of each: what is still being made cannot be taken back yet. */

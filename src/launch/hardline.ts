@@ -3,7 +3,7 @@ import type { SessionInfo } from '../capsule/protocol.ts';
 import type { Paths } from '../config/paths.ts';
 import { endSession, type SessionEnd } from '../docker/attach.ts';
 import type { Engine } from '../docker/engine.ts';
-import { type Instance, type InstanceState, selectInstances, stateOf } from '../instances/find.ts';
+import { beingLaunched, type Instance, type InstanceState, selectInstances, stateOf } from '../instances/find.ts';
 import type { SessionMode } from '../plan/request.ts';
 import { JackinError } from '../shared/errors.ts';
 import { attachToInstance, sessionsOf } from './attach.ts';
@@ -45,7 +45,10 @@ const TIERS: InstanceState[] = ['running', 'exited', 'ejected'];
  * that a role's name means the one at work; without a selector only those count.
  */
 export const selectOne = (instances: Instance[], selector: string | undefined): Instance => {
-  const candidates = selector === undefined ? instances.filter((instance) => stateOf(instance) === 'running') : selectInstances(instances, { selector, all: true }, 'hardline');
+  const named = selector === undefined ? instances.filter((instance) => stateOf(instance) === 'running') : selectInstances(instances, { selector, all: true }, 'hardline');
+  // One that is only being launched is meant when there is no other.
+  const whole = named.filter(({ launcher, record }) => launcher === undefined || record !== undefined);
+  const candidates = whole.length > 0 ? whole : named;
   const states = candidates.map(stateOf);
   const best = TIERS.find((state) => states.includes(state));
   if (best === undefined) {
@@ -126,6 +129,7 @@ export const hardline = async (request: HardlineRequest, ui: Ui, choose: Choose,
   if (request.session.kind === 'attached' && request.doing.kind !== 'end') ui.terminal();
   const { engine, paths, instances } = await openInstances(deps);
   const instance = selectOne(instances, request.selector);
+  if (instance.launcher !== undefined) throw beingLaunched(instance);
   // Coming back must not wait for it, nor fail with it.
   void reviveKeeper(instances, paths, deps).catch(() => undefined);
   const done = await act({ engine, paths, instance }, request, ui, choose, deps);

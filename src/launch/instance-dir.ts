@@ -1,4 +1,4 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, lstat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type GithubChange, provisionGithub } from '../auth/github-handoff.ts';
 import { linkHandoffNames, placeStandIn, provisionHandoff } from '../auth/handoff.ts';
@@ -7,7 +7,8 @@ import { AGENTS, type AgentSlug } from '../agents/agents.ts';
 import { withHandoffLock } from '../keeper/hand-out.ts';
 import { writeLease } from '../keeper/holders.ts';
 import type { LaunchPlan } from '../plan/plan.ts';
-import { ensurePrivateDir } from '../shared/atomic-files.ts';
+import { asDiskError, ensurePrivateDir, unlessMissing } from '../shared/atomic-files.ts';
+import { JackinError } from '../shared/errors.ts';
 import { leasedAccount } from './lease.ts';
 
 /** Names that Debian programs look for; without them `ls -l` and many tools show bare numbers. */
@@ -36,12 +37,12 @@ const groupText = (gid: number): string => {
   return [`agent:x:${gid}:`, ...others, ''].join('\n');
 };
 
-/** Makes a directory of the instance, and every directory above it, 0700 and owned by the user of the container. */
+/** Makes a directory of the instance, and those above it up to the state itself, 0700 and owned by the user of the container. */
 const makeOwned = async (root: string, relative: string, owner: { uid: number; gid: number }): Promise<void> => {
   let current = root;
   for (const part of relative.split('/')) {
     current = path.join(current, part);
-    await ensurePrivateDir(current, { owner });
+    await ensurePrivateDir(current, { owner, inside: true });
   }
 };
 
@@ -66,11 +67,10 @@ export interface HandedOver {
  */
 export const fillInstanceDir = async (directory: string, plan: LaunchPlan, handedOver: HandedOver): Promise<void> => {
   const owner = plan.container.user;
-  await ensurePrivateDir(path.join(directory, '.jackin'));
+  await ensurePrivateDir(path.join(directory, '.jackin'), { inside: true });
   await writePublic(path.join(directory, '.jackin', 'passwd'), passwdText(owner));
   await writePublic(path.join(directory, '.jackin', 'group'), groupText(owner.gid));
   await makeOwned(directory, 'state', owner);
-  await makeOwned(directory, '.config/gh', owner);
   const agents = plan.role.agents as AgentSlug[];
   for (const home of agents.flatMap((slug) => AGENTS[slug].homes)) await makeOwned(directory, path.join('home', home), owner);
   await handOver(directory, plan, handedOver);
@@ -80,6 +80,7 @@ export const fillInstanceDir = async (directory: string, plan: LaunchPlan, hande
 export const handOver = async (directory: string, plan: LaunchPlan, { logins, lease, github }: HandedOver): Promise<void> => {
   const owner = plan.container.user;
   const agents = plan.role.agents as AgentSlug[];
+  await makeOwned(directory, '.config/gh', owner);
   await provisionGithub(path.join(directory, '.config', 'gh'), owner, github);
   await withHandoffLock(directory, async () => {
     await provisionHandoff(path.join(directory, 'handoff'), [...logins, ...((await lease?.()) ?? [])], owner);
@@ -90,4 +91,15 @@ export const handOver = async (directory: string, plan: LaunchPlan, { logins, le
   const linked = agents.map((slug) => AGENTS[slug]).filter((agent) => !standIns.includes(agent));
   await linkHandoffNames(directory, linked.flatMap(({ handoffs }) => handoffs));
   for (const { handoffs, login } of standIns) await placeStandIn(directory, handoffs[0], login!.account!.handoff);
+};
+
+/** Explains why a state could not be written: another jackin may have purged it, and then it stays away. */
+export const stateError = async (directory: string, error: unknown): Promise<unknown> => {
+  if ((await unlessMissing(lstat(directory)).catch(() => true)) === undefined) {
+    return new JackinError('conflict', `the state of ${path.basename(directory)} was removed by another jackin while it was being started`, {
+      hint: 'start anew with `jackin load`',
+      cause: error,
+    });
+  }
+  return asDiskError(error, `writing the state of the instance in ${directory}`);
 };

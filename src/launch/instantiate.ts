@@ -78,11 +78,12 @@ export const makeNetwork = async (engine: Engine, plan: LaunchPlan, homeId: stri
   await createOwnNetwork(engine, { name: own, labels: ownLabels(plan, homeId) }, () => unitInterval(deps.randomBytes(4)));
 };
 
-/** The container of an instance, started; the capsule in it waits for its first frame. */
-export const startContainer = async (engine: Engine, plan: LaunchPlan, prepared: Prepared, homeId: string): Promise<void> => {
+/** Makes and starts the container of an instance; the capsule in it waits for its first frame. Returns when it runs. */
+export const startContainer = async (engine: Engine, plan: LaunchPlan, prepared: Prepared, homeId: string, onCreated: () => void): Promise<void> => {
   const [, ...joined] = plan.container.networks;
   const labels = { ...ownLabels(plan, homeId), 'jackin.image': prepared.image };
   const container = await engine.createContainer(containerSpec(plan, prepared, labels));
+  onCreated();
   for (const network of joined) await engine.connectNetwork(network, container);
   await engine.startContainer(container);
 };

@@ -7,13 +7,12 @@ import { terminalSize } from '../docker/terminal.ts';
 import { volumeMemory } from '../docker/volume-memory.ts';
 import { ensureAgentVolume } from '../docker/agent-volumes.ts';
 import { type InstanceRecord, updateRecord } from '../instances/record.ts';
-import { asDiskError } from '../shared/atomic-files.ts';
 import { JackinError } from '../shared/errors.ts';
 import { currentOwner } from '../shared/owner.ts';
 import { sessionsOf } from './attach.ts';
 import { launchRequest, readHandedOver, spawnRequest } from './deliver.ts';
 import type { Deps } from './deps.ts';
-import { handOver } from './instance-dir.ts';
+import { handOver, stateError } from './instance-dir.ts';
 import { withId } from './instantiate.ts';
 import { holdLease, type LeaseHold } from './lease.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
@@ -82,8 +81,8 @@ const openWith = async (hold: LeaseHold, standing: Standing, planned: PlannedLau
   const directory = path.join(paths.dataDir, container);
   // Other sessions use the one login for GitHub now: it stays what it is.
   const change = state === 'busy' ? { ...handedOver, github: { action: 'keep' } as const } : handedOver;
-  await handOver(directory, plan, change).catch((error: unknown) => {
-    throw asDiskError(error, `writing the state of the instance in ${directory}`);
+  await handOver(directory, plan, change).catch(async (error: unknown) => {
+    throw await stateError(directory, error);
   });
   await ensureAgentInside(standing, planned, ui, deps);
   deps.signal.throwIfAborted();

@@ -65,7 +65,14 @@ const describe = async (paths: Paths, account: string, deps: Deps): Promise<OwnL
 export const describeOwnLogins = async (deps: Deps): Promise<OwnLoginView[]> => {
   const paths = locatePaths(deps);
   const views: OwnLoginView[] = [];
-  for (const account of await listOwnLogins(paths.loginsDir)) views.push(await describe(paths, account, deps));
+  for (const account of await listOwnLogins(paths.loginsDir)) {
+    try {
+      views.push(await describe(paths, account, deps));
+    } catch (error) {
+      // Another jackin has removed it since the logins were listed.
+      if (!(error instanceof JackinError && error.code === 'not-found')) throw error;
+    }
+  }
   return views;
 };
 

@@ -2,7 +2,9 @@ import { constants } from 'node:fs';
 import * as fsPromises from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { isErrno, JackinError } from './errors.ts';
+import { isErrno, JackinError, messageOf } from './errors.ts';
+import { currentOwner, isSameProcess } from './owner.ts';
+import { adviceOn, inFile } from './system-error.ts';
 
 /**
  * Writing of files that may hold secrets: 0600 in 0700 whatever the umask, no
@@ -59,6 +61,8 @@ export const createPrivateFile = async (
     if (recipient) await handle.chown(recipient.uid, recipient.gid);
     await handle.writeFile(content);
     await handle.sync();
+  } catch (error) {
+    throw inFile(error, file);
   } finally {
     await handle.close();
   }
@@ -72,18 +76,23 @@ export const createPrivateDir = async (dir: string, { owner, fs = nodeFs }: Writ
   if (recipient) await fs.lchown(dir, recipient.uid, recipient.gid);
 };
 
+interface DirOptions extends WriteOptions {
+  /** Its parent must be there: what somebody removes meanwhile does not come back, and the call fails with `ENOENT`. */
+  inside?: boolean;
+}
+
 /**
  * Makes a directory and missing parents, each new one 0700, and tightens the
  * directory itself when it was there with a wider mode. Anything else under
  * that name, a link above all, is a `conflict`.
  */
-export const ensurePrivateDir = async (dir: string, options: WriteOptions = {}): Promise<void> => {
-  const { fs = nodeFs, owner } = options;
+export const ensurePrivateDir = async (dir: string, options: DirOptions = {}): Promise<void> => {
+  const { fs = nodeFs, owner, inside = false } = options;
   const found = await unlessMissing(fs.lstat(dir));
   if (found === undefined) {
     const parent = path.dirname(dir);
     // Parents may be links, such as /tmp on macOS: only the directory itself may not.
-    if ((await unlessMissing(fs.stat(parent))) === undefined) await ensurePrivateDir(parent, options);
+    if (!inside && (await unlessMissing(fs.stat(parent))) === undefined) await ensurePrivateDir(parent, options);
     try {
       await createPrivateDir(dir, options);
     } catch (error) {
@@ -133,6 +142,7 @@ export const writeFileAtomic = async (
   options: WriteOptions = {},
 ): Promise<void> => {
   const { fs = nodeFs } = options;
+  await sweepTemporaries(path.dirname(file), path.basename(file), fs);
   const temporary = temporaryName(file);
   try {
     await createPrivateFile(temporary, content, options);
@@ -147,6 +157,7 @@ export const writeFileAtomic = async (
 /** Puts a symbolic link in the place of an old one, in one step. After an error nothing has changed. */
 export const linkAtomic = async (target: string, link: string, options: WriteOptions = {}): Promise<void> => {
   const { fs = nodeFs, owner } = options;
+  await sweepTemporaries(path.dirname(link), path.basename(link), fs);
   const temporary = temporaryName(link);
   try {
     await fs.symlink(target, temporary);
@@ -160,22 +171,51 @@ export const linkAtomic = async (target: string, link: string, options: WriteOpt
   await syncDirectory(path.dirname(link), fs);
 };
 
-const temporaryName = (file: string): string =>
-  path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}.tmp`);
+let own: string | undefined;
+
+/** Names this process, so that a later one can tell whether it lives. */
+const ownMark = (): string => {
+  const { pid, started } = currentOwner();
+  return `${pid}-${started}`;
+};
+
+/** A name beside a file for its new content: `.<file>.<pid>-<start of that process>.<random>.tmp`. */
+export const temporaryName = (file: string): string =>
+  path.join(path.dirname(file), `.${path.basename(file)}.${(own ??= ownMark())}.${randomBytes(6).toString('hex')}.tmp`);
+
+const TEMPORARY = /^\.(.+?)(?:\.(\d+)-(\d*))?\.[0-9a-f]{12}\.tmp$/;
 
 /** True for names that a crash in the middle of an atomic write can leave behind. */
-export const isTemporaryName = (name: string): boolean => /^\..+\.[0-9a-f]{12}\.tmp$/.test(name);
+export const isTemporaryName = (name: string): boolean => TEMPORARY.test(name);
 
-/** An error of the file system in words: what failed, and for a full disk what to do. */
+/** Older versions named no process. Nothing takes so long to write. */
+const FORGOTTEN_MS = 60 * 60 * 1000;
+
+const isForgotten = async (file: string, fs: FsLayer): Promise<boolean> => {
+  const found = await unlessMissing(fs.lstat(file));
+  return found !== undefined && Date.now() - found.mtimeMs > FORGOTTEN_MS;
+};
+
+/**
+ * Removes the temporary files of dead processes in a directory: those for `base`, or
+ * all. A file of a living process stays. Never fails: the next writer tries again.
+ */
+export const sweepTemporaries = async (dir: string, base?: string, fs: FsLayer = nodeFs): Promise<void> => {
+  const names = await fs.readdir(dir).catch((): string[] => []);
+  for (const name of names) {
+    const [matched, of, pid, started = ''] = TEMPORARY.exec(name) ?? [];
+    if (matched === undefined || (base !== undefined && of !== base)) continue;
+    const file = path.join(dir, name);
+    const isLeft = pid === undefined ? isForgotten(file, fs) : !isSameProcess({ pid: Number(pid), started });
+    if (await Promise.resolve(isLeft).catch(() => false)) await fs.rm(file, { recursive: true, force: true }).catch(() => undefined);
+  }
+};
+
+/** An error of the file system in words: the action that failed, why, and what to do next. */
 export const asDiskError = (error: unknown, action: string): unknown => {
-  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
-    return new JackinError('disk.full', `${action} failed: there is no space left`, {
-      hint: 'free some disk space and start again; what was there before is unchanged',
-      cause: error,
-    });
-  }
-  if (error instanceof Error && 'syscall' in error) {
-    return new JackinError('failed', `${action} failed: ${error.message}`, { cause: error });
-  }
-  return error;
+  const advice = error instanceof JackinError ? undefined : adviceOn(error);
+  if (advice === undefined) return error;
+  const { code, hint } = advice;
+  if (code === 'disk.full') return new JackinError(code, `${action} failed: there is no space left`, { hint, cause: error });
+  return new JackinError('failed', `${action} failed: ${messageOf(error)}`, { hint, cause: error });
 };

@@ -34,15 +34,17 @@ const startTime = (pid: number): string => statOf(pid)[19] ?? '';
 
 export const currentOwner = (): Owner => ({ pid: process.pid, started: startTime(process.pid), boot: bootId() });
 
-/** Whether that very process still runs. A process of another user counts as running. */
-export const isAlive = (owner: Owner): boolean => {
-  if (owner.boot !== bootId()) return false;
+/** Whether that very process of this boot still runs. A process of another user counts as running. */
+export const isSameProcess = ({ pid, started }: Omit<Owner, 'boot'>): boolean => {
   try {
-    process.kill(owner.pid, 0);
+    process.kill(pid, 0);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
   // Killed, and nobody has asked what became of it yet: where no process does that, it stays so for ever.
-  if (statOf(owner.pid)[0] === 'Z') return false;
-  return owner.started === '' || startTime(owner.pid) === owner.started;
+  if (statOf(pid)[0] === 'Z') return false;
+  return started === '' || startTime(pid) === started;
 };
+
+/** Whether that very process still runs. */
+export const isAlive = (owner: Owner): boolean => owner.boot === bootId() && isSameProcess(owner);

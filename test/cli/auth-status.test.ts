@@ -316,7 +316,7 @@ describe('instances', () => {
     }; // prettier-ignore
     await engine.createContainer(spec);
     if (running) await engine.startContainer(container);
-    await mkdir(path.join(stateDir(container), 'home'), { recursive: true });
+    for (const folder of ['home', '.jackin']) await mkdir(path.join(stateDir(container), folder), { recursive: true });
     await writeRecord(path.join(sandbox.jackinHome, 'data'), {
       version: 2, instance_id: id, container, network: `${container}-net`, created_at: `2026-11-21T0${id[0]}:00:00Z`, updated_at: '2026-11-21T00:00:00Z',
       workspace_name: name, workdir: '/w', role_key: 'agent-smith', role_content: 'c', agent: 'kimi', agent_version: '2.1.0', supported_agents: [...AGENT_SLUGS],

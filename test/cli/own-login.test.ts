@@ -118,7 +118,7 @@ describe('auth status of instances', () => {
   /** An instance as its record shows it: no engine is asked here. */
   const start = async (id: string): Promise<string> => {
     const container = `jk-${id}-x`;
-    await mkdir(path.join(stateDir(container), 'home'), { recursive: true });
+    for (const folder of ['home', '.jackin']) await mkdir(path.join(stateDir(container), folder), { recursive: true });
     await writeRecord(paths.dataDir, {
       version: 2, instance_id: id, container, network: 'n', created_at: `2026-11-21T0${id[0]}:00:00Z`, updated_at: '2026-11-21T00:00:00Z', workspace_name: null, workdir: '/w',
       role_key: 'agent-smith', role_content: 'c', agent: 'kimi', agent_version: '2.1.0', supported_agents: [...AGENT_SLUGS], image_tag: 'image', status: 'running',

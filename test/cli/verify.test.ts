@@ -56,12 +56,14 @@ const addContainer = async (id = ID, name = NAME): Promise<void> => {
   await engine.startContainer(name);
 };
 
-const addRecord = async (id = ID, container = NAME): Promise<void> =>
+const addRecord = async (id = ID, container = NAME): Promise<void> => {
+  await mkdir(path.join(sandbox.jackinHome, 'data', container, '.jackin'), { recursive: true });
   await writeRecord(path.join(sandbox.jackinHome, 'data'), {
     version: 2, instance_id: id, container, network: `${container}-net`, created_at: '2026-11-21T10:00:00Z', updated_at: '2026-11-21T10:00:00Z',
     workspace_name: null, workdir: '/x', role_key: 'agent-smith', role_content: 'c', agent: 'kimi', agent_version: '2.1.0', supported_agents: ['kimi'],
     image_tag: 'image', status: 'running',
   }); // prettier-ignore
+};
 
 /** A running instance with a login of Kimi, one of gh, and a key in the configuration. */
 const addInstance = async (): Promise<void> => {

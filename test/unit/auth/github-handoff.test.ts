@@ -21,6 +21,7 @@ beforeEach(async () => {
   root = await makeTemporaryDir();
   dir = path.join(root, '.config/gh');
   file = path.join(dir, 'hosts.yml');
+  await mkdir(path.dirname(dir));
 });
 afterEach(async () => {
   process.umask(0o022);
