@@ -33,7 +33,7 @@ export const withLoginsLock = async <T>(loginsDir: string, work: () => Promise<T
   const dir = kimiDir(loginsDir);
   await ensurePrivateDir(loginsDir);
   await ensurePrivateDir(dir);
-  return withFileLock(path.join(dir, '.lock'), async () => {
+  return withFileLock(path.join(dir, '.lock'), { doing: 'makes or removes logins' }, async () => {
     await sweep(dir);
     return work();
   });

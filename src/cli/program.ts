@@ -1,6 +1,7 @@
 import { Command, CommanderError } from '@commander-js/extra-typings';
 import type { Deps } from '../launch/deps.ts';
 import { JackinError } from '../shared/errors.ts';
+import { asWaiter } from '../shared/waiter.ts';
 import { agentsCommand } from './agents.ts';
 import { authCommand } from './auth.ts';
 import { configCommand } from './config.ts';
@@ -14,7 +15,7 @@ import { loginCommand } from './login.ts';
 import { loginsCommand } from './logins.ts';
 import { modelsCommand } from './models.ts';
 import type { Context } from './options.ts';
-import { type Format, reportError } from './output.ts';
+import { type Format, reportError, say } from './output.ts';
 import { prewarmCommand } from './prewarm.ts';
 import { roleCommand } from './role.ts';
 import { statusCommand } from './status.ts';
@@ -102,7 +103,7 @@ export const runCli = async (argv: string[], deps: Deps): Promise<number> => {
     return 0;
   }
   try {
-    await program.parseAsync(own, { from: 'user' });
+    await asWaiter({ say: (line) => say(deps, `note       ${line}`), signal: deps.signal }, () => program.parseAsync(own, { from: 'user' }));
     return exitCode;
   } catch (error) {
     // commander has printed its own message; a request for help or the version is not a failure.

@@ -13,7 +13,7 @@ import { type Paths, workspaceFile } from './paths.ts';
 import { configError } from './problems.ts';
 import { ConfigSchema, CONFIG_VERSION, WorkspaceSchema } from './schema.ts';
 import { validateDocument } from './validate.ts';
-import { isTaken, makeFolderOf, removeFile, writeConfigFile } from './write.ts';
+import { CHANGES, isTaken, makeFolderOf, removeFile, writeConfigFile } from './write.ts';
 
 export type { Edit } from './edit-values.ts';
 
@@ -130,7 +130,7 @@ export const editFile = async (
   const [file, schema] = target.kind === 'config' ? [paths.configFile, ConfigSchema] : [workspaceFile(paths, target.name), WorkspaceSchema];
   const open = () => (target.kind === 'config' ? openConfig(paths) : openWorkspace(paths, target.name, target.create ?? false));
   await makeFolderOf(paths.configLock);
-  return withFileLock(paths.configLock, async () => {
+  return withFileLock(paths.configLock, CHANGES, async () => {
     const { text, value, pending } = await open();
     const after = editText(file, text, change(copy(value)));
     if (after === text) return { file, changed: false };
@@ -152,7 +152,7 @@ export const removeWorkspaceFile = async (paths: Paths, name: string): Promise<s
   assertWorkspaceName(name);
   const file = workspaceFile(paths, name);
   await makeFolderOf(paths.configLock);
-  return withFileLock(paths.configLock, async () => {
+  return withFileLock(paths.configLock, CHANGES, async () => {
     const inConfig = openInConfig(paths, name);
     if (inConfig?.pending !== undefined) await persistMigration(paths, inConfig.pending, new Date());
     if (!(await isTaken(file))) throw await unknownWorkspace(paths, name);

@@ -13,7 +13,7 @@ import { configError, type Problem } from './problems.ts';
 import { CONFIG_VERSION, type ConfigToml, ConfigSchema, type WorkspaceToml, WorkspaceSchema } from './schema.ts';
 import { validateDocument } from './validate.ts';
 import { isWorkspaceName } from './values.ts';
-import { isTaken, makeFolderOf, writeConfigFile } from './write.ts';
+import { CHANGES, isTaken, makeFolderOf, writeConfigFile } from './write.ts';
 
 /** A file that was read and found valid. */
 export interface LoadedFile<T> {
@@ -186,7 +186,7 @@ export const createWorkspaceFile = async (paths: Paths, name: string, text: stri
   assertWorkspaceName(name);
   const file = workspaceFile(paths, name);
   await makeFolderOf(paths.configLock);
-  await withFileLock(paths.configLock, async () => {
+  await withFileLock(paths.configLock, CHANGES, async () => {
     const inConfig = workspacesIn(readUpgraded(paths.configFile, 'config')).has(name);
     if (inConfig || (await isTaken(file))) {
       throw new JackinError('conflict', `workspace "${name}" exists already: ${inConfig ? paths.configFile : file}`, {

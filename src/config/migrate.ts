@@ -13,7 +13,7 @@ import { splitWorkspaces } from './migrate-split.ts';
 import { type Paths, workspaceFile } from './paths.ts';
 import { configError } from './problems.ts';
 import { CONFIG_VERSION } from './schema.ts';
-import { keepBackup, writeConfigFile } from './write.ts';
+import { CHANGES, keepBackup, writeConfigFile } from './write.ts';
 
 export interface MigratedText {
   /** Version of the text before; `legacy` when it has none. */
@@ -188,7 +188,7 @@ export interface MigrateOptions {
 export const migrateAll = async (paths: Paths, { dryRun, now, only }: MigrateOptions): Promise<Migration[]> => {
   const planned = await planAll(paths, only);
   if (dryRun || planned.length === 0) return planned.flatMap((one) => report(paths, one, null));
-  return withFileLock(paths.configLock, async () => {
+  return withFileLock(paths.configLock, CHANGES, async () => {
     const done: Migration[] = [];
     for (const one of await planAll(paths, only)) done.push(...report(paths, one, await persistMigration(paths, one, now)));
     return done;

@@ -6,6 +6,9 @@ import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 
 /** Writing of configuration files: whole or not at all, through links, with the mode that they have. */
 
+/** For other jackins that wait meanwhile. */
+export const CHANGES = { doing: 'changes the configuration' } as const;
+
 const MAX_LINKS = 40;
 
 /** The file that a name leads to. Dotfile managers link configuration files: the link stays, what it names is replaced. */

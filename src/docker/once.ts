@@ -11,8 +11,9 @@ import type { LongCall } from './engine.ts';
 export const once = async <T>(locks: string | undefined, tag: string, call: LongCall, make: () => Promise<T>): Promise<T> => {
   if (locks === undefined) return await make();
   await ensurePrivateDir(locks);
-  return await withFileLock(path.join(locks, `${tag.replaceAll(/[^\w.-]/g, '_')}.lock`), make, {
+  const patience = {
     signal: call.signal ?? new AbortController().signal,
-    onWait: (owner) => call.onLine?.(`another jackin (${owner}) builds ${tag}: waiting for it`),
-  });
+    onWait: (owner: string) => call.onLine?.(`another jackin (${owner}) builds ${tag}: waiting for it`),
+  };
+  return await withFileLock(path.join(locks, `${tag.replaceAll(/[^\w.-]/g, '_')}.lock`), { doing: `builds ${tag}`, patience }, make);
 };

@@ -10,7 +10,8 @@ import { withFileLock } from '../shared/lock.ts';
 import { readLease } from './holders.ts';
 
 /** Whoever writes into the handoff of an instance that may have a lease holds this: launch and keeper do so at the same time. */
-export const withHandoffLock = <T>(instanceDir: string, work: () => Promise<T>): Promise<T> => withFileLock(path.join(instanceDir, '.jackin', 'handoff.lock'), work);
+export const withHandoffLock = <T>(instanceDir: string, work: () => Promise<T>): Promise<T> =>
+  withFileLock(path.join(instanceDir, '.jackin', 'handoff.lock'), { doing: `hands logins to ${path.basename(instanceDir)}`, stuckMs: 10_000 }, work);
 
 /** What an instance gets of a login: its configuration and device id, and a lease of its token. */
 export const leaseChanges = ({ account, files, slot, token }: OwnLogin): HandoffChange[] => {

@@ -86,7 +86,7 @@ export const withRoleLock = async <T>(dir: string, signal: AbortSignal, onWait: 
       throw asDiskError(error, `making ${dir}`);
     });
     try {
-      return await withFileLock(path.join(dir, 'lock'), clean, { signal, onWait });
+      return await withFileLock(path.join(dir, 'lock'), { doing: 'fetches the role', patience: { signal, onWait } }, clean);
     } catch (error) {
       // Whoever had the lock before has failed, and has taken the empty folder away.
       if (!isHeld && isGone(error)) continue;

@@ -43,7 +43,7 @@ export const readTrust = async ({ trustFile }: Paths): Promise<ReadonlyMap<strin
 export const writeTrust = async (paths: Paths, role: string, record: TrustRecord | undefined): Promise<void> => {
   try {
     await ensureDir(path.dirname(paths.trustFile));
-    await withFileLock(`${paths.trustFile}.lock`, async () => {
+    await withFileLock(`${paths.trustFile}.lock`, { doing: 'changes what is trusted' }, async () => {
       const roles = new Map(await readTrust(paths));
       if (record === undefined) roles.delete(role);
       else roles.set(role, record);

@@ -1,11 +1,17 @@
-import { randomBytes } from 'node:crypto';
 import { link, open, readFile, unlink } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sweepTemporaries, temporaryName } from './atomic-files.ts';
 import { isErrno, JackinError, messageOf } from './errors.ts';
 import { currentOwner, isAlive, type Owner } from './owner.ts';
+import { adviceOn } from './system-error.ts';
+import { type Waiter, waiter } from './waiter.ts';
 
 const POLL_MS = 20;
-const WAIT_MS = 10_000;
+/** Whoever waits longer says so. */
+const TELL_MS = 2000;
+/** So long the same holder may keep a lock before a waiter gives up. Each new holder is progress, and the time starts anew. */
+const STUCK_MS = 60_000;
 
 /** Whoever a lock file names. Nobody, when it names none: only a power cut leaves such a file. */
 const ownerIn = (text: string): Owner | undefined => {
@@ -49,16 +55,15 @@ const writeDraft = async (file: string): Promise<void> => {
 
 /** Takes the lock if nobody holds it. It appears with its owner in it, so that a crash leaves none that nobody can judge. */
 const tryLock = async (file: string): Promise<boolean> => {
-  const draft = `${file}.${process.pid}-${randomBytes(4).toString('hex')}`;
+  const draft = temporaryName(file);
   try {
     await writeDraft(draft);
     await link(draft, file);
     return true;
   } catch (error) {
     if (isErrno(error, 'EEXIST')) return false;
-    throw new JackinError(isErrno(error, 'ENOSPC', 'EDQUOT') ? 'disk.full' : 'failed', `cannot create the lock ${file}: ${messageOf(error)}`, {
-      cause: error,
-    });
+    const { code, hint } = adviceOn(error) ?? { code: 'failed' };
+    throw new JackinError(code, `cannot create the lock ${file}: ${messageOf(error)}`, { ...(hint !== undefined && { hint }), cause: error });
   } finally {
     await unlink(draft).catch(() => undefined);
   }
@@ -96,36 +101,68 @@ export const takeFileLock = async (file: string): Promise<(() => Promise<void>) 
   return undefined;
 };
 
-/** For work that may take minutes: whoever waits is told so, and waits until the signal. */
-interface Patience {
-  signal: AbortSignal;
-  /** Called once, with who holds the lock. */
-  onWait: (owner: string) => void;
+/** How a command waits for a lock of another jackin. */
+interface Wait {
+  /** What the holder does, for whoever waits: `changes the configuration`. */
+  doing: string;
+  /** The work may take minutes: the holder is waited for until this signal, and told of at once. */
+  patience?: { signal: AbortSignal; onWait: (owner: string) => void };
+  /** How long one holder is waited for, where not a minute. */
+  stuckMs?: number;
 }
+
+const holderIn = (text: string): string => `pid ${ownerIn(text)?.pid ?? 'unknown'}`;
+
+/** One wait for a lock: whom it is told to, and when it is over. */
+const createWait = (file: string, { doing, patience, stuckMs = STUCK_MS }: Wait, { say, signal }: Partial<Waiter>) => {
+  const begun = performance.now();
+  let held = { text: '', since: begun };
+  let told: string | undefined;
+  const tell = (text: string): void => {
+    const waited = performance.now() - begun;
+    if (patience !== undefined) {
+      if (told === undefined) patience.onWait(`process ${ownerIn(text)?.pid ?? 'unknown'}`);
+      told = text;
+    } else if (waited >= TELL_MS && told !== text) {
+      // Each holder is named once: with twenty in a row, a person sees that it goes on.
+      say?.(`waiting for another jackin (${holderIn(text)}), which ${doing}`);
+      told = text;
+    }
+  };
+  return {
+    /** Called while a living process holds the lock, with the text of it. Throws when it is waited for no longer. */
+    goesOn: (text: string): void => {
+      if ((patience?.signal ?? signal)?.aborted) throw new JackinError('interrupted', `waiting for ${file}: interrupted`);
+      if (text !== held.text) held = { text, since: performance.now() };
+      tell(text);
+      if (patience !== undefined || performance.now() - held.since < stuckMs) return;
+      throw new JackinError('conflict', `another jackin (${holderIn(text)}) ${doing}, and has not ended for ${Math.round(stuckMs / 1000)} s; it holds ${file}`, {
+        hint: 'look at that process, and end it when it hangs; then run the command again',
+      });
+    },
+  };
+};
 
 /**
  * Runs `work` while no other process holds `file`. A lock of a dead process is
- * taken over; a living one is waited for, at most ten seconds, or with patience.
+ * taken over; living ones are waited for as long as one after the other gets it,
+ * and a minute for each. Who waits for more than two seconds says for whom.
  */
-export const withFileLock = async <T>(file: string, work: () => Promise<T>, patience?: Patience): Promise<T> => {
-  const deadline = Date.now() + WAIT_MS;
-  let told = false;
-  while (!(await tryLock(file))) {
-    if (patience?.signal.aborted) throw new JackinError('interrupted', `waiting for ${file}: interrupted`);
-    if (patience !== undefined && !told) {
-      told = true;
-      patience.onWait(`process ${ownerIn((await read(file)) ?? '')?.pid ?? 'unknown'}`);
+export const withFileLock = async <T>(file: string, wait: Wait, work: () => Promise<T>): Promise<T> => {
+  const waiting = createWait(file, wait, waiter() ?? {});
+  for (;;) {
+    // A look is cheap, and a try is not: of many that wait, all but one would only be in the way.
+    const text = await read(file);
+    if (text === undefined || isStale(text)) {
+      if (text !== undefined) await breakStale(file);
+      if (await tryLock(file)) break;
+    } else {
+      waiting.goesOn(text);
     }
-    if (patience === undefined && Date.now() > deadline) {
-      const owner = ownerIn((await read(file)) ?? '');
-      throw new JackinError('conflict', `another jackin (pid ${owner?.pid ?? 'unknown'}) holds ${file}`, {
-        hint: 'wait for it to end and run the command again',
-      });
-    }
-    await breakStale(file);
     await sleep(POLL_MS);
   }
   try {
+    await sweepTemporaries(path.dirname(file));
     return await work();
   } finally {
     await unlink(file).catch(() => undefined);

@@ -1,6 +1,7 @@
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { currentOwner } from '../../src/shared/owner.ts';
 import { fakeEngine, type FakeEngine } from '../fakes/engine.ts';
 import { addInstance as add, HOME_ID, type Wanted } from './instances.ts';
 import { makeSandbox, type Sandbox } from './run.ts';
@@ -101,7 +102,6 @@ describe('an instance whose record cannot be read', () => {
 
   it('is left alone while a launch is making it', async () => {
     await sandbox.write('jackin/data/jk-1aaaaaaa-x/handoff/x', '');
-    const { currentOwner } = await import('../../src/shared/owner.ts');
     const entry = { version: 1, owner: currentOwner(), at: 'now', instance_id: '1aaaaaaa', container: 'jk-1aaaaaaa-x', network: 'n' };
     await sandbox.write('jackin/journal/jk-1aaaaaaa-x.json', JSON.stringify(entry));
     expect((await sandbox.run(['purge', '--all'], { engine })).code).toBe(0);
@@ -174,7 +174,6 @@ describe('after a launch was killed', () => {
   });
 
   it('leaves alone what a living process is making', async () => {
-    const { currentOwner } = await import('../../src/shared/owner.ts');
     const container = await journal('1aaaaaaa', currentOwner());
     await sandbox.run(['status'], { engine });
     expect(await engine.listContainers({})).toHaveLength(1);
@@ -191,5 +190,35 @@ describe('after a launch was killed', () => {
     await sandbox.write('jackin/journal/jk-evil.json', JSON.stringify({ version: 1, owner: { pid: 999_999_999, started: '1', boot: 'x' }, at: 'now', instance_id: '1aaaaaaa', container: 'jk-1aaaaaaa-x', network: 'n' }));
     await sandbox.run(['status'], { engine });
     expect(await engine.listContainers({})).toHaveLength(1);
+  });
+});
+
+describe('temporary files that a killed command has left', () => {
+  it('go with the next command, and those of a living one stay', async () => {
+    const name = await addInstance({ id: '1aaaaaaa' });
+    const { pid, started } = currentOwner();
+    const places = [`data/${name}/.jackin/.instance.json`, 'journal/.jk-2.json', '.home-id'];
+    for (const place of places) {
+      await sandbox.write(`jackin/${place}.999999999-1.0123456789ab.tmp`, 'half');
+      await sandbox.write(`jackin/${place}.${pid}-${started}.0123456789ab.tmp`, 'half');
+    }
+    expect((await sandbox.run(['status'], { engine })).code).toBe(0);
+    for (const place of places) {
+      const names = await readdir(path.join(sandbox.jackinHome, path.dirname(place)));
+      expect(names.filter((one) => one.endsWith('.tmp'))).toEqual([`${path.basename(place)}.${pid}-${started}.0123456789ab.tmp`]);
+    }
+  });
+
+  it.each([
+    ['config.lock', ['config', 'env', 'set', 'NAME', 'value'], 'config'],
+    ['trust.json.lock', ['config', 'trust', 'revoke', 'a/b'], 'jackin'],
+    ['trust.json', ['config', 'trust', 'revoke', 'a/b'], 'jackin'],
+  ])('go with the next one that writes there: %s', async (lock, argv, folder) => {
+    const trusted = { url: 'https://example.com/a/b', commit: 'a'.repeat(40), at: '2026-11-21T00:00:00Z', by: 'granted' };
+    await sandbox.write('jackin/trust.json', JSON.stringify({ version: 1, roles: { 'a/b': trusted } }));
+    await sandbox.write(`${folder}/.${lock}.999999999-1.0123456789ab.tmp`, 'half');
+    await sandbox.write(`${folder}/.${lock}.breaking.999999999-1.0123456789ab.tmp`, 'half');
+    expect((await sandbox.run(argv, { engine })).code).toBe(0);
+    expect((await readdir(path.join(sandbox.root, folder))).filter((one) => one.endsWith('.tmp'))).toEqual([]);
   });
 });

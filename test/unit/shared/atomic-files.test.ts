@@ -1,8 +1,9 @@
 import * as fsPromises from 'node:fs/promises';
-import { chmod, lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, readFile, readlink, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { asDiskError, ensurePrivateDir, isTemporaryName, linkAtomic, writeFileAtomic } from '../../../src/shared/atomic-files.ts';
+import { currentOwner } from '../../../src/shared/owner.ts';
 import { makeFaulty, noFault } from '../../fixtures/kimi/faulty-fs.ts';
 import { makeTemporaryDir, modesOf } from '../../fixtures/kimi/tree.ts';
 
@@ -126,4 +127,43 @@ test('a full disk is told as one, other failures by what failed', () => {
   expect(asDiskError(broken, 'writing x')).toMatchObject({ code: 'failed', message: 'writing x failed: EIO: i/o error, write' });
   const bug = new TypeError('bug');
   expect(asDiskError(bug, 'writing x')).toBe(bug);
+});
+
+describe('temporary files beside a file that is written', () => {
+  const DEAD = '.target.999999999-1.0123456789ab.tmp';
+
+  const plant = async (...names: string[]): Promise<void> => {
+    for (const name of names) await writeFile(path.join(dir, name), 'half');
+  };
+
+  test.each([
+    ['a file', () => writeFileAtomic(path.join(dir, 'target'), 'x')],
+    ['a link', () => linkAtomic('elsewhere', path.join(dir, 'target'))],
+  ])('go when their process is dead: %s', async (_what, write) => {
+    await plant(DEAD);
+    await write();
+    expect(await readdir(dir)).toEqual(['target']);
+  });
+
+  test('stay when their process lives, or when they belong to another file', async () => {
+    const { pid, started } = currentOwner();
+    const names = [`.other.999999999-1.0123456789ab.tmp`, `.target.${pid}-${started}.0123456789ab.tmp`];
+    await plant(...names);
+    await writeFileAtomic(path.join(dir, 'target'), 'x');
+    expect((await readdir(dir)).sort()).toEqual([...names, 'target']);
+  });
+
+  test('of a process whose number another one got count as left behind', async () => {
+    await plant(`.target.${process.pid}-1.0123456789ab.tmp`);
+    await writeFileAtomic(path.join(dir, 'target'), 'x');
+    expect(await readdir(dir)).toEqual(['target']);
+  });
+
+  test('that name no process, as older versions left them, go after an hour', async () => {
+    await plant('.target.0123456789ab.tmp', '.target.ba9876543210.tmp');
+    const longAgo = Date.now() / 1000 - 2 * 60 * 60;
+    await utimes(path.join(dir, '.target.0123456789ab.tmp'), longAgo, longAgo);
+    await writeFileAtomic(path.join(dir, 'target'), 'x');
+    expect((await readdir(dir)).sort()).toEqual(['.target.ba9876543210.tmp', 'target']);
+  });
 });
