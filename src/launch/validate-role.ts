@@ -6,7 +6,7 @@ import { MANIFEST, readManifest } from '../roles/find-role.ts';
 import { hashRole } from '../roles/hash-role.ts';
 import { fileProblems } from '../roles/hooks.ts';
 import { checkManifest, type Manifest } from '../roles/manifest.ts';
-import { JackinError } from '../shared/errors.ts';
+import { isErrno, JackinError } from '../shared/errors.ts';
 import { readFileBelow } from '../shared/open-below.ts';
 
 /** Something that is wrong with a role. */
@@ -54,8 +54,9 @@ const checkFiles = async (folder: string, { dockerfile, files, hooks }: Manifest
 
 /** Looks at everything in a role's folder that a load would refuse. Asks no engine, and runs nothing. */
 export const validateRole = async (place: string): Promise<ValidatedRole> => {
-  const folder = await realpath(place).catch(() => {
-    throw new JackinError('not-found', `there is no folder ${place}`);
+  const folder = await realpath(place).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+    throw new JackinError('not-found', `there is no folder ${place}`, { cause: error });
   });
   const file = path.join(folder, MANIFEST);
   const { manifest, problems } = checkManifest(file, await readManifest(file, folder));

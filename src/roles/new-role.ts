@@ -52,7 +52,7 @@ const writeNew = async (file: string, text: string): Promise<void> => {
 };
 
 const asFolderError = (error: unknown, folder: string): unknown =>
-  isErrno(error, 'EEXIST', 'ENOTDIR') ? new JackinError('conflict', `${folder} cannot be a folder: a file is in its place`) : asDiskError(error, `making the role in ${folder}`);
+  isErrno(error, 'EEXIST', 'ENOTDIR') ? new JackinError('conflict', `${folder} cannot be a folder: a file is in its place`, { cause: error }) : asDiskError(error, `making the role in ${folder}`);
 
 export interface NewRole {
   folder: string;

@@ -94,9 +94,15 @@ export const adviceOn = (error: unknown): { code: ErrorCode; hint: string } | un
 /** Adds the path to an error of a call on an open file, which the system tells without one. */
 export const inFile = (error: unknown, file: string): unknown => (isSystemError(error) && error.path === undefined ? Object.assign(error, { path: file }) : error);
 
+/** A sentence of jackin's own about an error of the system that says nothing of what to do gets the system's advice. */
+const withAdvice = (error: JackinError): JackinError => {
+  const hint = error.hint ?? adviceOn(error.cause)?.hint;
+  return hint === error.hint ? error : new JackinError(error.code, error.message, { hint, cause: error });
+};
+
 /** Returns anything that was thrown as an error to be shown: a sentence of jackin's own, one of the system's, or a fault of the program. */
 export const asJackinError = (error: unknown): JackinError =>
-  error instanceof JackinError ? error : (asSystemError(error) ?? bug(error));
+  error instanceof JackinError ? withAdvice(error) : (asSystemError(error) ?? bug(error));
 
 const bug = (error: unknown): JackinError =>
   new JackinError('failed', `unexpected: ${messageOf(error).slice(0, 500)}`, { hint: 'this is a bug in jackin; JACKIN_DEBUG=1 shows where it happened', cause: error });

@@ -70,6 +70,17 @@ it.skipIf(!existsSync('/dev/full'))('a launch goes on when nobody hears what it 
   expect(status).toBe(5);
 });
 
+describe('with few files that may be open', () => {
+  /** From what Node.js itself needs, to what is enough: somewhere in between, a part of jackin cannot be loaded. */
+  const LIMITS = [24, 28, 32, 36, 40, 48];
+
+  it('no limit is called a bug, and one that is too low is told', { timeout: 120_000 }, () => {
+    const said = LIMITS.map((limit) => shell(`ulimit -n ${limit}; "$1" "$2" load some --detach`).stderr);
+    expect(said.filter((text) => /this is a bug|unexpected:/.test(text))).toEqual([]);
+    expect(said.filter((text) => /^error: cannot open \/.*: too many open files \(EMFILE\)\nhint: raise the limit/m.test(text)).length).toBeGreaterThan(0);
+  });
+});
+
 describe('in a directory that was removed', () => {
   const inRemoved = (command: string) => shell(`mkdir gone; cd gone; rmdir ../gone; "$1" "$2" ${command}`);
 

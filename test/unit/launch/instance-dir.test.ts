@@ -1,7 +1,8 @@
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { withHandoffLock } from '../../../src/keeper/hand-out.ts';
+import { writeLease } from '../../../src/keeper/holders.ts';
 import { fillInstanceDir, handOver } from '../../../src/launch/instance-dir.ts';
 import { createPrivateDir } from '../../../src/shared/atomic-files.ts';
 import { makeTemporaryDir } from '../../fixtures/kimi/tree.ts';
@@ -41,4 +42,14 @@ it('gives the newest token of a login that its keeper renews at that very moment
   });
   await handingOver;
   expect(await readFile(path.join(directory, 'handoff/current/kimi-code/token'), 'utf8')).toBe('fake-new');
+});
+
+it('that was purged meanwhile does not come back', async () => {
+  const plan = planOf({ facts: { operator: { uid: process.getuid!(), gid: process.getgid!() } } });
+  const logins = [{ name: 'kimi-code', action: 'replace' as const, files: [{ path: 'token', bytes: Buffer.from('fake') }] }];
+  const given = { logins, github: { action: 'keep' as const } };
+  for (const write of [() => fillInstanceDir(directory, plan, given), () => handOver(directory, plan, given), () => writeLease(directory, 'work')]) {
+    await expect(write()).rejects.toThrow('ENOENT');
+    expect(await readdir(path.dirname(directory))).toEqual([]);
+  }
 });
