@@ -1,6 +1,8 @@
 /** `eject` where the record cannot be written any more: the container is gone all the same. */
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { fakeEngine, type FakeEngine } from '../fakes/engine.ts';
@@ -11,12 +13,18 @@ import { makeSandbox, type Sandbox } from './run.ts';
 const fault = vi.hoisted((): FaultyCall => ({ kind: undefined, code: '', root: '', failed: undefined }));
 
 vi.mock('node:fs/promises', async (importOriginal) => {
-  const { faultyPromises } = await vi.importActual<typeof import('../fixtures/faulty-calls.ts')>('../fixtures/faulty-calls.ts');
+  const { faultyPromises } = await import('../fixtures/faulty-calls.ts');
   return faultyPromises(await importOriginal<typeof import('node:fs/promises')>(), fault);
 });
 
 /** Whether this machine lets the tests mount a disk of their own, which they can then fill. */
-const canMount = process.getuid?.() === 0 && spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
+const canMount = ((): boolean => {
+  const place = mkdtempSync(path.join(tmpdir(), 'jackin-mount-'));
+  const mounted = process.getuid?.() === 0 && spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', place]).status === 0;
+  if (mounted) spawnSync('umount', [place]);
+  rmdirSync(place);
+  return mounted;
+})();
 
 let sandbox: Sandbox;
 let engine: FakeEngine;

@@ -11,11 +11,11 @@ import { makeSandbox, type Run, type Sandbox } from './run.ts';
 const fault = vi.hoisted((): FaultyCall => ({ kind: undefined, code: '', root: '', failed: undefined }));
 
 vi.mock('node:fs/promises', async (importOriginal) => {
-  const { faultyPromises } = await vi.importActual<typeof import('../fixtures/faulty-calls.ts')>('../fixtures/faulty-calls.ts');
+  const { faultyPromises } = await import('../fixtures/faulty-calls.ts');
   return faultyPromises(await importOriginal<typeof import('node:fs/promises')>(), fault);
 });
 vi.mock('node:fs', async (importOriginal) => {
-  const { faultySync } = await vi.importActual<typeof import('../fixtures/faulty-calls.ts')>('../fixtures/faulty-calls.ts');
+  const { faultySync } = await import('../fixtures/faulty-calls.ts');
   return faultySync(await importOriginal<typeof import('node:fs')>(), fault);
 });
 
@@ -144,25 +144,21 @@ const complaintOf = (tried: Tried, sound: Tried, code: string): string | undefin
   return /hint: /.test(stderr) || ANSWERS.has(code) ? undefined : 'says nothing of what to do';
 };
 
-const touched = new Set<string>();
-
 it.each(LEAVES)('`jackin $name` takes no error of the system for a bug', { timeout: 120_000 }, async ({ name, argv }) => {
   const sound = await attempt(argv, undefined, '');
   expect(sound.code === 0).toBe(!CANNOT_SUCCEED.includes(name));
   const complaints: string[] = [];
+  let met = 0;
   for (const kind of ['read', 'write', 'content'] as const) {
     for (const code of kind === 'content' ? ['ENOSPC', 'EDQUOT', 'EIO'] : CODES) {
       const tried = await attempt(argv, kind, code);
       // There is no such call, and so none with another error either.
       if (tried.failed === undefined) break;
-      touched.add(name);
+      met += 1;
       const complaint = complaintOf(tried, sound, code);
       if (complaint !== undefined) complaints.push(`${code} at the first ${kind}, of ${tried.failed}: ${complaint}: ${tried.code} ${tried.stderr}`);
     }
   }
   expect(complaints).toEqual([]);
-});
-
-it('every command but those that need no file met an error', () => {
-  expect(LEAVES.map(({ name }) => name).filter((name) => !touched.has(name))).toEqual(WITHOUT_FILES);
+  expect(met > 0).toBe(!WITHOUT_FILES.includes(name));
 });
