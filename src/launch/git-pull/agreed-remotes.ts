@@ -49,7 +49,7 @@ const change = async (paths: PullPaths, apply: (repositories: z.infer<typeof Agr
   const file = agreedFile(paths);
   try {
     await ensureDir(pullsDir(paths));
-    await withFileLock(`${file}.lock`, async () => {
+    await withFileLock(`${file}.lock`, { doing: 'changes where repositories are pulled from' }, async () => {
       const text = await readFile(file, 'utf8').catch((error: unknown) => {
         if (isErrno(error, 'ENOENT')) return undefined;
         throw error;

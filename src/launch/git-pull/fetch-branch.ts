@@ -92,7 +92,8 @@ export const fetchBranch = async ({ directory: repository, from }: { directory: 
   try {
     await ensurePrivateDir(path.dirname(directory));
     const onWait = (owner: string): void => world.say(`git        ${repository}: waiting for ${owner}, which fetches for it`);
-    return await withFileLock(`${directory}.lock`, () => fetchInto(directory, from, world, repository), { signal: world.signal, onWait });
+    const wait = { doing: `fetches for ${repository}`, patience: { signal: world.signal, onWait } };
+    return await withFileLock(`${directory}.lock`, wait, () => fetchInto(directory, from, world, repository));
   } catch (error) {
     world.signal.throwIfAborted();
     return { why: whyNot(error) };
