@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { messageOf } from '../shared/errors.ts';
 import type { HostEnvironment } from './environment.ts';
-import { encodeJson, frameReader, type Frame } from './frames.ts';
+import { encodeMessage, frameReader, type Frame } from './frames.ts';
 import {
   FrameType,
   PROTOCOL_VERSION,
@@ -84,22 +84,22 @@ export const serveConnection = (socket: Socket, host: SessionHost): (() => void)
     const failure: CapsuleFailure =
       error instanceof Refusal ? { code: error.code, message: error.message } : { code: 'protocol', message: messageOf(error) };
     host.log(`refused (${failure.code}): ${failure.message.split('\n', 1)[0]}`);
-    send(encodeJson(FrameType.failed, failure));
+    send(encodeMessage('failed', failure));
     finish();
   };
   const join = (joined: Session, detached: boolean, size?: AttachRequest['size']) => {
     session?.leave(viewer);
     session = undefined;
-    send(encodeJson(FrameType.started, joined.info()));
+    send(encodeMessage('started', joined.info()));
     if (detached || over || socket.destroyed) return;
     session = joined;
     joined.join(viewer, size);
   };
 
   const prepare = async (fresh: { setup: SetupRequest } & HostEnvironment) => {
-    const note = (text: string) => send(encodeJson(FrameType.note, { text }));
+    const note = (text: string) => send(encodeMessage('note', { text }));
     const report = await host.prepare(fresh, { note, signal: gone.signal });
-    send(encodeJson(FrameType.ready, report));
+    send(encodeMessage('ready', report));
   };
   const start = async (request: SpawnRequest['session'], fresh: Parameters<typeof prepare>[0] | undefined): Promise<Session> => {
     const place = host.sessions.reserve(request);
@@ -143,7 +143,7 @@ export const serveConnection = (socket: Socket, host: SessionHost): (() => void)
     });
     if (untaken > INPUT_BYTES) socket.pause();
   };
-  const tellSessions = () => send(encodeJson(FrameType.sessions, { sessions: host.sessions.list() }));
+  const tellSessions = () => send(encodeMessage('sessions', { sessions: host.sessions.list() }));
   const attach = ({ session: id, size }: AttachRequest) => {
     if (starting) refuseRequest('this connection is starting a session');
     join(host.sessions.find(id), false, size);
@@ -190,7 +190,7 @@ export const serveConnection = (socket: Socket, host: SessionHost): (() => void)
   });
   socket.on('error', () => socket.destroy());
   socket.on('close', leave);
-  send(encodeJson(FrameType.welcome, { protocol: PROTOCOL_VERSION, sessions: host.sessions.list() }));
+  send(encodeMessage('welcome', { protocol: PROTOCOL_VERSION, sessions: host.sessions.list() }));
   return () => {
     if (session === undefined) finish();
   };

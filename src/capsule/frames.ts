@@ -1,4 +1,5 @@
-import { MAX_FRAME_BYTES, type FrameType } from './protocol.ts';
+import type { Message, MessageName } from './messages.ts';
+import { FrameType, MAX_FRAME_BYTES } from './protocol.ts';
 
 const HEADER_BYTES = 5;
 /** Data is cut into pieces of this size, so that control frames never wait long behind it. */
@@ -22,6 +23,9 @@ export const encodeFrame = (type: FrameType, payload: Uint8Array = Buffer.alloc(
 
 /** One control frame. */
 export const encodeJson = (type: FrameType, value: unknown): Buffer => encodeFrame(type, Buffer.from(JSON.stringify(value)));
+
+/** One message of the capsule to the host. */
+export const encodeMessage = <N extends MessageName>(name: N, message: Message<N>): Buffer => encodeJson(FrameType[name], message);
 
 /** As many data frames as the bytes need, in one buffer; none for no bytes. */
 export const encodeData = (type: FrameType, bytes: Uint8Array): Buffer => {

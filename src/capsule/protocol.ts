@@ -1,3 +1,5 @@
+import type { Message } from './messages.ts';
+
 /**
  * What the host and the capsule say to each other, over the stdin and stdout of
  * one exec (host side) and the Unix socket `/jackin/run/capsule.sock` (inside).
@@ -25,31 +27,31 @@ export const FrameType = {
   signal: 0x06,
   /** host → capsule, empty: leave; the session lives on. */
   detach: 0x07,
-  /** host → capsule, empty: ask for a {@link SessionList}. */
+  /** host → capsule, empty: ask for `sessions`. */
   list: 0x08,
   /** host → capsule, JSON {@link SpawnRequest}: start one more session beside those that run. */
   spawn: 0x09,
-  /** host → capsule, empty: a {@link SessionList} now, and whenever a session starts, ends, or is joined or left. */
+  /** host → capsule, empty: `sessions` now, and whenever a session starts, ends, or is joined or left. */
   watch: 0x0a,
   /** host → capsule, JSON {@link KillRequest}: end a session, first politely; this connection need not be attached to it. */
   kill: 0x0b,
-  /** capsule → host, JSON {@link Welcome}: always the first frame. */
+  /** capsule → host, JSON of `welcome`: always the first frame. */
   welcome: 0x81,
-  /** capsule → host, JSON {@link SetupReport}: the home is ready. */
+  /** capsule → host, JSON of `ready`: the home is ready. */
   ready: 0x82,
-  /** capsule → host, JSON {@link SessionInfo}: the session runs, and this connection is attached to it. */
+  /** capsule → host, JSON of `started`: the session runs, and this connection is attached to it. */
   started: 0x83,
   /** capsule → host, bytes of the terminal, or of stdout when the session runs on pipes. */
   output: 0x84,
   /** capsule → host, bytes of stderr (pipes only). */
   errorOutput: 0x85,
-  /** capsule → host, JSON {@link SessionExit}. */
+  /** capsule → host, JSON of `exited`. */
   exited: 0x86,
-  /** capsule → host, JSON {@link CapsuleFailure}: the request was refused; the connection ends. */
+  /** capsule → host, JSON of `failed`: the request was refused; the connection ends. */
   failed: 0x87,
-  /** capsule → host, JSON {@link SessionList}. */
+  /** capsule → host, JSON of `sessions`. */
   sessions: 0x88,
-  /** capsule → host, JSON {@link SetupNote}: what setting up is doing, where that may take long. */
+  /** capsule → host, JSON of `note`: what setting up is doing, where that may take long. */
   note: 0x89,
 } as const;
 
@@ -152,70 +154,16 @@ export interface SignalRequest {
   signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGKILL';
 }
 
-export interface SessionInfo {
-  /** Short name, unique in the instance, such as `kimi-1`. */
-  id: string;
-  agent: string;
-  /** `starting`: its home is being prepared, its program is not there yet. */
-  state: 'starting' | 'running' | 'exited';
-  /** Exit code as a shell would give it: 128 + n for signal n. Only when exited. */
-  code?: number;
-  clients: number;
-  io: 'pty' | 'pipe';
-}
-
-export interface SessionList {
-  sessions: SessionInfo[];
-}
-
-export interface Welcome {
-  protocol: number;
-  sessions: SessionInfo[];
-}
-
-/** What became of each agent's login when handoff and home were reconciled. */
-export interface LoginOutcome {
-  slug: string;
-  /**
-   * `handoff`: the host's login was taken. `home`: the one in the container was kept.
-   * `lease`: the home has the lease that is handed over. `same`: nothing to do. `none`: there is no login. `removed`: files that jackin
-   * had placed are gone (mode left `sync`). `provider`: set up to read a key.
-   */
-  outcome: 'handoff' | 'home' | 'lease' | 'same' | 'none' | 'removed' | 'provider';
-  /** One line for a person: what was decided and why. Never a secret. */
-  why: string;
-}
-
-export interface SetupReport {
-  logins: LoginOutcome[];
-  /** What became of the GitHub login, one line for a person; missing when none is forwarded. */
-  github?: string;
-}
-
-export interface SetupNote {
-  /** One line for a person. Never a secret. */
-  text: string;
-}
-
+/** Types only: the capsule's bundle carries no schemas. */
+export type Welcome = Message<'welcome'>;
+export type SessionList = Message<'sessions'>;
+export type SessionInfo = Message<'started'>;
+export type SetupReport = Message<'ready'>;
+export type LoginOutcome = SetupReport['logins'][number];
+export type CapsuleFailure = Message<'failed'>;
+export type SessionExit = Message<'exited'>;
 /** How a program ended. */
-export interface ProgramExit {
-  /** As a shell would give it: 128 + n for signal n. */
-  code: number;
-  /** Name of the signal that ended it, such as `SIGKILL`. */
-  signal?: string;
-}
-
-export interface SessionExit extends ProgramExit {
-  id: string;
-  /** Sessions of the instance that still run; with none the container ends. */
-  left: number;
-}
-
-export interface CapsuleFailure {
-  /** `setup`: the home could not be prepared. `agent-missing`, `program-missing`: an agent's program, or a shell or another one, is not there. */
-  code: 'protocol' | 'setup' | 'agent-missing' | 'program-missing' | 'no-session' | 'busy';
-  message: string;
-}
+export type ProgramExit = Pick<SessionExit, 'code' | 'signal'>;
 
 /** The first line that the pulling program says: commits that the repository has, newest first. */
 export interface PullOffer {

@@ -1,4 +1,4 @@
-import { encodeData, encodeJson } from './frames.ts';
+import { encodeData, encodeMessage } from './frames.ts';
 import { holdBack, type Taker } from './flow.ts';
 import { startPipes } from './pipe-process.ts';
 import type { ProcessEvents, ProcessSpec, SessionProcess } from './process.ts';
@@ -58,7 +58,7 @@ export const startSession = (spec: SessionSpec): Session => {
   };
   const finish = (viewer: Viewer, how: SessionExit) => {
     viewers.delete(viewer);
-    viewer.send(encodeJson(FrameType.exited, how));
+    viewer.send(encodeMessage('exited', how));
     viewer.finish();
   };
   const events: ProcessEvents = {

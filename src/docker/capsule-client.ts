@@ -2,20 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { encodeData, encodeFrame, encodeJson, frameReader, type Frame } from '../capsule/frames.ts';
 import { FrameType, type AttachRequest, type SessionInfo, type SetupReport, type SignalRequest, type TerminalSize } from '../capsule/protocol.ts';
 import { JackinError } from '../shared/errors.ts';
-import {
-  brokenTalk,
-  checkProtocol,
-  notACapsule,
-  failureMessage,
-  parseMessage,
-  refused,
-  sessionExitMessage,
-  sessionInfoMessage,
-  sessionListMessage,
-  setupNoteMessage,
-  setupReportMessage,
-  welcomeMessage,
-} from './capsule-messages.ts';
+import { brokenTalk, checkProtocol, notACapsule, readMessage, refused } from './capsule-messages.ts';
 import type { LeaveReason } from './terminal.ts';
 
 /** The byte pipe to a capsule: the streams of an exec that runs `connect.mjs`. */
@@ -137,7 +124,7 @@ export const converse = (
     if (!greeted && frame.type !== FrameType.welcome) throw new Error('it does not greet');
     switch (frame.type) {
       case FrameType.welcome: {
-        const { protocol, sessions } = parseMessage(frame, welcomeMessage);
+        const { protocol, sessions } = readMessage('welcome', frame);
         checkProtocol(protocol);
         options.onWelcome?.(sessions);
         greeted = true;
@@ -145,21 +132,21 @@ export const converse = (
         return;
       }
       case FrameType.ready:
-        return options.onReady?.(parseMessage(frame, setupReportMessage));
+        return options.onReady?.(readMessage('ready', frame));
       case FrameType.note:
-        return options.onNote?.(parseMessage(frame, setupNoteMessage).text);
+        return options.onNote?.(readMessage('note', frame).text);
       case FrameType.started:
-        return started(parseMessage(frame, sessionInfoMessage));
+        return started(readMessage('started', frame));
       case FrameType.sessions:
-        return tellSessions(parseMessage(frame, sessionListMessage).sessions);
+        return tellSessions(readMessage('sessions', frame).sessions);
       case FrameType.output:
         return deliver(face?.output, face?.filter, frame.payload);
       case FrameType.errorOutput:
         return deliver(face?.errorOutput, face?.errorFilter ?? face?.filter, frame.payload);
       case FrameType.exited:
-        return finish('ended', { kind: 'exited', ...parseMessage(frame, sessionExitMessage) });
+        return finish('ended', { kind: 'exited', ...readMessage('exited', frame) });
       case FrameType.failed:
-        throw refused(parseMessage(frame, failureMessage));
+        throw refused(readMessage('failed', frame));
       default:
         throw new Error(`it says something unknown (${frame.type})`);
     }

@@ -1,70 +1,13 @@
-import * as z from 'zod';
 import { decodeJson, type Frame } from '../capsule/frames.ts';
-import {
-  PROTOCOL_VERSION,
-  type CapsuleFailure,
-  type SessionExit,
-  type SessionInfo,
-  type SessionList,
-  type SetupNote,
-  type SetupReport,
-  type Welcome,
-} from '../capsule/protocol.ts';
+import { type Message, type MessageName, MESSAGES } from '../capsule/messages.ts';
+import { FrameType, PROTOCOL_VERSION, type CapsuleFailure } from '../capsule/protocol.ts';
 import { JackinError, messageOf, type ErrorCode } from '../shared/errors.ts';
 
-/**
- * What the capsule may tell the host. It shares its user id with the agent, so
- * whatever comes from there is checked, and what a person will read holds no
- * control characters.
- */
-const line = z
-  .string()
-  .max(2000)
-  .transform((text) => text.replaceAll(/\p{Cc}+/gu, ' '));
-const exitCode = z.int().min(0).max(255);
-
-const sessionInfo = z.object({
-  id: line,
-  agent: line,
-  state: z.enum(['starting', 'running', 'exited']),
-  code: exitCode.optional(),
-  clients: z.int().min(0),
-  io: z.enum(['pty', 'pipe']),
-});
-
-export const sessionInfoMessage: z.ZodType<SessionInfo> = sessionInfo;
-
-export const sessionListMessage: z.ZodType<SessionList> = z.object({ sessions: z.array(sessionInfo).max(1000) });
-
-export const setupNoteMessage: z.ZodType<SetupNote> = z.object({ text: line });
-
-export const welcomeMessage: z.ZodType<Welcome> = z.object({ protocol: z.number(), sessions: z.array(sessionInfo).max(1000) });
-
-export const setupReportMessage: z.ZodType<SetupReport> = z.object({
-  logins: z
-    .array(
-      z.object({
-        slug: line,
-        outcome: z.enum(['handoff', 'home', 'lease', 'same', 'none', 'removed', 'provider']),
-        why: line,
-      }),
-    )
-    .max(100),
-});
-
-export const sessionExitMessage: z.ZodType<SessionExit> = z.object({ id: line, code: exitCode, signal: line.optional(), left: z.int().min(0) });
-
-export const failureMessage: z.ZodType<CapsuleFailure> = z.object({
-  code: z.enum(['protocol', 'setup', 'agent-missing', 'program-missing', 'no-session', 'busy']),
-  // A hook of the role that fails shows the end of its output, over several lines.
-  message: z.string().max(10_000).transform((text) => text.replaceAll(/[^\P{Cc}\n]+/gu, ' ')),
-});
-
 /** Throws an error that does not quote the frame. */
-export const parseMessage = <T>(frame: Frame, schema: z.ZodType<T>): T => {
-  const parsed = schema.safeParse(decodeJson(frame));
-  if (!parsed.success) throw new Error(`it says something malformed (frame type ${frame.type})`);
-  return parsed.data;
+export const readMessage = <N extends MessageName>(name: N, frame: Frame): Message<N> => {
+  const parsed = MESSAGES[name].safeParse(decodeJson(frame));
+  if (!parsed.success) throw new Error(`it says something malformed (frame type ${FrameType[name]})`);
+  return parsed.data as Message<N>;
 };
 
 const START_ANEW = 'End it with `jackin eject` and start it again with `jackin load`.';

@@ -27,6 +27,12 @@ beforeEach(async () => {
   await mkdir(bin);
 });
 
+it('is told about: a launch passes on what the container says of it', async () => {
+  capsule = fakeCapsule({ github: 'there is no gh in the container' });
+  engine = fakeEngine({ images: ['debian:trixie'], exec: capsule.exec });
+  expect((await load('')).stderr).toContain('github     in the container: there is no gh in the container\n');
+});
+
 const load = async (config: string, more: Record<string, string> = {}): Promise<Run> => {
   await writeFile(path.join(sandbox.config, 'config.toml'), `version = "v1alpha6"\n${config}`);
   const { env, deps } = installation({ PATH: `${bin}:/usr/bin:/bin`, ...more });

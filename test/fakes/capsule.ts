@@ -20,7 +20,7 @@ export interface FakeCapsule {
 }
 
 /** The capsule of a fake engine's containers: whatever is started says `answer` and ends with `code`, unless it is detached. */
-export const fakeCapsule = ({ answer = 'hello\n', code = 0 } = {}): FakeCapsule => {
+export const fakeCapsule = ({ answer = 'hello\n', code = 0, github }: { answer?: string; code?: number; github?: string } = {}): FakeCapsule => {
   const launches: LaunchRequest[] = [];
   const spawns: SpawnRequest[] = [];
   let sessions: SessionInfo[] = [];
@@ -41,7 +41,7 @@ export const fakeCapsule = ({ answer = 'hello\n', code = 0 } = {}): FakeCapsule 
       else play(session);
     };
     const ready = (agents: { slug: string }[]) =>
-      say(FrameType.ready, { logins: agents.map(({ slug }) => ({ slug, outcome: 'none' as const, why: 'There is none.' })) });
+      say(FrameType.ready, { logins: agents.map(({ slug }) => ({ slug, outcome: 'none' as const, why: 'There is none.' })), ...(github !== undefined && { github }) });
     const handle = (frame: Frame): void => {
       switch (frame.type) {
         case FrameType.launch: {

@@ -252,7 +252,7 @@ describe('a launch', () => {
     const client = await (await capsule()).connect();
     client.launch({});
     expect(await client.got(FrameType.welcome)).toEqual({ protocol: PROTOCOL_VERSION, sessions: [] });
-    expect(await client.got(FrameType.ready)).toEqual({ logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }] });
+    expect(await client.got(FrameType.ready)).toEqual({ logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }], github: 'no gh' });
     expect(await client.got(FrameType.started)).toMatchObject({ id: 'kimi-1', state: 'running', io: 'pipe' });
   });
 

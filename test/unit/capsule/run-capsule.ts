@@ -13,7 +13,7 @@ import { FrameType, type LaunchRequest, type SessionRequest } from '../../../src
 const FAKE_PREPARE = `export const prepareInstance = async ({ workdir }) => {
   if (workdir === '/slow') await new Promise((resolve) => setTimeout(resolve, 1000));
   if (workdir === '/refuse') throw new Error('the disk is full');
-  return { report: { logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }] }, variables: {} };
+  return { report: { logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }], github: 'no gh' }, variables: {} };
 };`;
 
 const fakePrepare: Plugin = {

@@ -98,7 +98,7 @@ it('a detached launch returns while the session runs', async () => {
   const reports: unknown[] = [];
   const end = openDetached(stream(child), launching(launchRequest({ argv: shell('read x'), io: 'pty' })), { onReady: (report) => reports.push(report) });
   expect(await end).toEqual({ kind: 'detached', reason: 'asked' });
-  expect(reports).toEqual([{ logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }] }]);
+  expect(reports).toEqual([{ logins: [{ slug: 'kimi', outcome: 'none', why: 'no login' }], github: 'no gh' }]);
   await gone;
   const client = await one.connect();
   expect(await client.got(FrameType.welcome)).toMatchObject({ sessions: [{ id: 'kimi-1', state: 'running', clients: 0 }] });
