@@ -4,7 +4,7 @@ import type { CopyRequest } from '../launch/copy.ts';
 import type { SkipReason } from '../shared/copied.ts';
 import { JackinError } from '../shared/errors.ts';
 import { asksNothing, type Context, formatOption } from './options.ts';
-import { type Format, printResult, reportError, say } from './output.ts';
+import { type Format, printResult, say } from './output.ts';
 
 const HINT = { hint: 'as in `jackin cp ./report.md agent-smith:/home/agent/`; a path of this machine with a colon in it is written ./a:b' };
 
@@ -78,11 +78,5 @@ export const cpCommand = (context: Context) =>
     .addOption(asksNothing())
     .addOption(formatOption())
     .action(async (source, target, { format }) => {
-      try {
-        await run(source, target, format, context.deps);
-      } catch (error) {
-        // The usual words for an interrupt are that everything was undone; here whole files stay.
-        if (!(error instanceof JackinError && error.code === 'interrupted')) throw error;
-        context.exit(reportError(context.deps, format, error));
-      }
+      await run(source, target, format, context.deps);
     });

@@ -11,7 +11,7 @@ export const inspectInstance = async (selector: string | undefined, format: Form
   const instance = selectOne(instances, selector);
   const { id, container, role, workspace, record, engine: info, network } = instance;
   const state = stateOf(instance);
-  const sessions = state === 'running' ? await sessionsOf(engine, container, deps) : [];
+  const sessions = state === 'running' ? await sessionsOf(engine, instance, deps) : [];
   const data = {
     instance_id: id,
     container,

@@ -112,9 +112,8 @@ export const runCli = async (argv: string[], deps: Deps): Promise<number> => {
       if (wantedFormat(own) === 'json') reportError(deps, 'json', new JackinError('usage', error.message.replace(/^error: /, '')));
       return 2;
     }
-    if (deps.signal.aborted && !(error instanceof JackinError && error.code !== 'interrupted')) {
-      return reportError(deps, wantedFormat(own), new JackinError('interrupted', 'interrupted; what this command had started is undone'));
-    }
-    return reportError(deps, wantedFormat(own), error);
+    // A command that takes back what it had started says so itself.
+    const told = error instanceof JackinError || !deps.signal.aborted ? error : new JackinError('interrupted', 'interrupted');
+    return reportError(deps, wantedFormat(own), told);
   }
 };

@@ -1,12 +1,13 @@
 import { constants } from 'node:os';
 import type { SessionEnd } from '../docker/attach.ts';
 import type { Deps } from '../launch/deps.ts';
+import { EXIT_CODES } from '../shared/errors.ts';
 import { type Format, printResult, say } from './output.ts';
 
 /** Exit code of a session that ended or was left: the agent's own, or that of the signal that made us leave. */
 export const exitCodeOf = (end: SessionEnd): number => {
   if (end.kind === 'exited') return end.code;
-  if (end.kind === 'lost') return 1;
+  if (end.kind === 'lost') return EXIT_CODES[end.where === 'engine' ? 'engine.unreachable' : 'failed'];
   const signal = constants.signals[end.reason as NodeJS.Signals];
   return signal === undefined ? 0 : 128 + signal;
 };
@@ -28,6 +29,12 @@ export const printSession = (
   else if (kind === 'detached') printResult(deps, format, {}, () => instanceId);
 };
 
+const AFTER_LOSS: Record<Extract<SessionEnd, { kind: 'lost' }>['where'], (id: string) => string> = {
+  engine: (id) => `the session may still run: once the engine answers, \`jackin hardline ${id}\` attaches again`,
+  container: (id) => `its sessions are over: \`jackin hardline ${id}\` starts it again from its state`,
+  connection: (id) => `the session may still run: \`jackin hardline ${id}\` attaches again`,
+};
+
 /** What to do with the instance now, on stderr. */
 export const sayAfterwards = (id: string, end: SessionEnd, deps: Deps): void => {
   switch (end.kind) {
@@ -41,6 +48,6 @@ export const sayAfterwards = (id: string, end: SessionEnd, deps: Deps): void => 
     case 'detached':
       return say(deps, `instance ${id} runs: \`jackin hardline ${id}\` attaches, \`jackin eject ${id}\` ends it`);
     default:
-      return say(deps, `lost the connection (${end.why}); the session may still run: \`jackin hardline ${id}\` attaches again`);
+      return say(deps, `lost the connection (${end.why}); ${AFTER_LOSS[end.where](id)}`);
   }
 };

@@ -3,12 +3,22 @@ import { encodeFrame, encodeJson } from '../capsule/frames.ts';
 import { FrameType, type AttachRequest, type KillRequest, type LaunchRequest, type SessionInfo, type SpawnRequest, type TerminalSize } from '../capsule/protocol.ts';
 import { JackinError } from '../shared/errors.ts';
 import { attachedView, type TerminalStreams } from './attached-view.ts';
-import { converse, type AttachOptions, type CapsuleStream, type Face, type SessionEnd, type Wire } from './capsule-client.ts';
+import {
+  converse,
+  type AttachOptions,
+  type Exchange,
+  type Face,
+  type SessionEnd,
+  type Wire,
+} from './capsule-client.ts';
+import { lostError } from './capsule-messages.ts';
+import type { CapsuleStream } from './capsule-stream.ts';
 import { createGuard } from './guard-output.ts';
 import type { SignalSource } from './terminal.ts';
 
 export type { TerminalStreams } from './attached-view.ts';
-export type { AttachOptions, CapsuleStream, SessionEnd } from './capsule-client.ts';
+export type { AttachOptions, SessionEnd } from './capsule-client.ts';
+export type { CapsuleStream } from './capsule-stream.ts';
 
 // All of these resolve with how it ended, and throw a JackinError when the
 // capsule refuses or is not the one this version of jackin knows. They end the
@@ -19,7 +29,7 @@ export type Opening = { kind: 'launch'; request: LaunchRequest } | { kind: 'spaw
 
 /** Starts a session and leaves it alone. */
 export const openDetached = (stream: CapsuleStream, opening: Opening, options: AttachOptions = {}): Promise<SessionEnd> =>
-  converse(stream, openingFrame(opening, { detached: true }), options, leaveAtOnce);
+  converse(stream, opened(opening, { detached: true }), options, leaveAtOnce);
 
 export interface PipedStreams {
   /** Without it the program's input is empty. */
@@ -37,7 +47,7 @@ export const openPiped = (
   streams: PipedStreams,
   options: AttachOptions = {},
 ): Promise<SessionEnd> =>
-  converse(stream, openingFrame(opening), options, (wire) => {
+  converse(stream, opened(opening), options, (wire) => {
     const stopInput = forwardInput(streams.stdin, wire);
     const stopSignals = forwardSignals(streams.signals, wire);
     // Like a broken pipe anywhere: the program's output is of no use any more. The
@@ -65,7 +75,7 @@ export const openAttached = (
   options: AttachOptions = {},
 ): Promise<SessionEnd> => {
   const view = attachedView(streams);
-  return converse(stream, openingFrame(opening, { size: view.size() }), options, view.open);
+  return converse(stream, opened(opening, { size: view.size() }), options, view.open);
 };
 
 /** Joins a session and shows its screen as it is: the named one, else the one that the capsule thinks is meant. */
@@ -77,7 +87,7 @@ export const attachSession = (
 ): Promise<SessionEnd> => {
   const view = attachedView(streams);
   const request: AttachRequest = { ...(session === undefined ? {} : { session }), size: view.size() };
-  return converse(stream, encodeJson(FrameType.attach, request), options, view.open);
+  return converse(stream, { opening: encodeJson(FrameType.attach, request), awaits: 'answer' }, options, view.open);
 };
 
 /** Where the output goes to a terminal after all, it is held to the same policy as a session's; anywhere else it is passed byte for byte. */
@@ -90,20 +100,20 @@ const leaveAtOnce = (wire: Wire): Face => {
 };
 
 /** The sessions of an instance, oldest first; none when nothing was launched in it since its container started. */
-export const listSessions = async (stream: CapsuleStream, options: Pick<AttachOptions, 'signal'> = {}): Promise<SessionInfo[]> => {
+export const listSessions = async (stream: CapsuleStream, options: Pick<AttachOptions, 'signal' | 'limits'> = {}): Promise<SessionInfo[]> => {
   let found: SessionInfo[] | undefined;
   const onSessions = (sessions: SessionInfo[], wire: Wire) => {
     found = sessions;
     wire.leave('asked');
   };
-  const end = await converse(stream, encodeFrame(FrameType.list), { ...options, onSessions }, leaveAtOnce);
+  const end = await converse(stream, { opening: encodeFrame(FrameType.list), awaits: 'answer' }, { ...options, onSessions });
   if (found !== undefined) return found;
-  const why = end.kind === 'lost' ? end.why : 'it said nothing';
-  throw new JackinError('failed', `the container does not tell its sessions: ${why}`);
+  const what = 'the container does not tell its sessions';
+  throw end.kind === 'lost' ? lostError(what, end) : new JackinError('failed', what);
 };
 
 /** Ends a session, first politely, and waits until it has ended. Returns its exit code; undefined when the container went with it. */
-export const endSession = async (stream: CapsuleStream, session: string, options: Pick<AttachOptions, 'signal'> = {}): Promise<number | undefined> => {
+export const endSession = async (stream: CapsuleStream, session: string, options: Pick<AttachOptions, 'signal' | 'limits'> = {}): Promise<number | undefined> => {
   let code: number | undefined;
   const onSessions = (sessions: SessionInfo[], wire: Wire) => {
     const found = sessions.find(({ id }) => id === session);
@@ -116,10 +126,18 @@ export const endSession = async (stream: CapsuleStream, session: string, options
   const onWelcome = () => {
     greeted = true;
   };
-  const end = await converse(stream, opening, { ...options, onSessions, onWelcome }, leaveAtOnce);
-  // With its last session a capsule ends, and says no more.
-  if (end.kind === 'lost' && !greeted) throw new JackinError('failed', `session ${session} was not ended: ${end.why}`);
-  return code;
+  const end = await converse(stream, { opening, awaits: 'end' }, { ...options, onSessions, onWelcome });
+  if (end.kind !== 'lost') return code;
+  if (!greeted) throw lostError(`session ${session} was not ended`, end);
+  // With its last session a capsule ends, says no more, and its container goes with it.
+  if (end.where !== 'container') throw lostError(`it is not known whether session ${session} has ended`, end);
+  return undefined;
+};
+
+/** What opens a session; its home is set up first where the host has sent what for. */
+const opened = (opening: Opening, change: { detached?: boolean; size?: TerminalSize } = {}): Exchange => {
+  const setsUp = opening.kind === 'launch' || opening.request.fresh !== undefined;
+  return { opening: openingFrame(opening, change), awaits: setsUp ? 'setup' : 'answer' };
 };
 
 const openingFrame = ({ kind, request }: Opening, change: { detached?: boolean; size?: TerminalSize } = {}): Buffer => {

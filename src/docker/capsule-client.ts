@@ -1,16 +1,20 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { encodeData, encodeFrame, encodeJson, frameReader, type Frame } from '../capsule/frames.ts';
-import { FrameType, type AttachRequest, type SessionInfo, type SetupReport, type SignalRequest, type TerminalSize } from '../capsule/protocol.ts';
+import {
+  FrameType,
+  type AttachRequest,
+  type SessionInfo,
+  type SetupReport,
+  type SignalRequest,
+  type TerminalSize,
+  type Welcome,
+} from '../capsule/protocol.ts';
 import { JackinError } from '../shared/errors.ts';
-import { brokenTalk, checkProtocol, notACapsule, readMessage, refused } from './capsule-messages.ts';
+import { type Awaited, CAPSULE_LIMITS, type CapsuleLimits, createAllowance, createPatience, type Patience } from './capsule-limits.ts';
+import { brokenTalk, checkProtocol, noAnswer, notACapsule, readMessage, refused } from './capsule-messages.ts';
+import { type CapsuleStream, createEnding, resumeWhenDrained, watchLoss } from './capsule-stream.ts';
+import type { Fate } from './container-fate.ts';
 import type { LeaveReason } from './terminal.ts';
-
-/** The byte pipe to a capsule: the streams of an exec that runs `connect.mjs`. */
-export interface CapsuleStream {
-  stdin: Writable;
-  stdout: Readable;
-  stderr: Readable;
-}
 
 /** How it ended, as seen from the host. `lost`: the connection broke; the session may live on. */
 export type SessionEnd =
@@ -24,7 +28,7 @@ export type SessionEnd =
       left: number;
     }
   | { kind: 'detached'; reason: LeaveReason | 'asked' }
-  | { kind: 'lost'; why: string };
+  | { kind: 'lost'; why: string; where: Fate['where'] };
 
 export interface AttachOptions {
   /** Called first, with the sessions that there are; an error that it throws ends the talk. */
@@ -39,6 +43,8 @@ export interface AttachOptions {
   onSessions?: (sessions: SessionInfo[], wire: Wire) => void;
   /** Gives up waiting for the start: JackinError `interrupted`. Has no effect after `onStarted`. */
   signal?: AbortSignal;
+  /** In place of {@link CAPSULE_LIMITS}. */
+  limits?: Partial<CapsuleLimits> | undefined;
 }
 
 /** What a started session is connected to on this side. */
@@ -73,184 +79,196 @@ export interface Wire {
   lose: (why: string) => void;
 }
 
-/** After the end, for the other side to close; then the pipe is cut, so that it cannot keep this process alive. */
-const CLOSE_MS = 2000;
-/** What the connecting program had to say may arrive a little after its end. */
-const COMPLAINT_MS = 100;
-const COMPLAINT_CHARS = 300;
-/** How Node, and what starts it, say that there may be no more processes. */
-const NO_PROCESS = /Resource temporarily unavailable|EAGAIN|pthread_create|uv_thread_create|WorkerThreadsTaskRunner/;
-/** What the connecting program may say before the rest is not even looked at. */
-const MAX_COMPLAINT = 64 * 1024;
+/** A container whose last session has ended closes the other connections first. */
+const END_SETTLE_MS = 5000;
 
-/** Sends the opening request, connects the session that it starts or joins to a face, and stays until one of the two ends. */
-export const converse = (
+/** What is asked after the greeting, and what for. */
+export interface Exchange {
+  opening: Buffer;
+  awaits: Exclude<Awaited, 'greeting'>;
+}
+
+/** How a talk ended. `cut`: the stream has. `mute`: something did not come in time. */
+type TalkEnd = SessionEnd | { kind: 'cut'; why: string } | { kind: 'mute'; why: string };
+
+type Connect = (wire: Wire, session: SessionInfo) => Face;
+
+/**
+ * Sends the opening request, connects the session that it starts or joins to a face, and stays until one
+ * of the two ends; without `connect` none may start. All that is waited for before the session runs has a limit; the session itself has none.
+ */
+export const converse = async (
   stream: CapsuleStream,
-  opening: Buffer,
+  exchange: Exchange,
   options: AttachOptions,
-  connect: (wire: Wire, session: SessionInfo) => Face,
+  connect?: Connect,
 ): Promise<SessionEnd> => {
-  const { promise, settle, isOver } = createEnding(stream);
+  const end = await talk(stream, exchange, options, connect);
+  if (end.kind !== 'cut' && end.kind !== 'mute') return end;
+  if (end.kind === 'mute') throw noAnswer(end.why, await stream.fate(0), stream.remedy());
+  const { where, why } = await stream.fate(exchange.awaits === 'end' ? END_SETTLE_MS : undefined);
+  if (where === 'engine') return { kind: 'lost', where, why: `${end.why}, and the engine does not answer: ${why}` };
+  return { kind: 'lost', where, why: where === 'container' ? `${end.why}: ${why}` : end.why };
+};
+
+const talk = (stream: CapsuleStream, exchange: Exchange, options: AttachOptions, connect?: Connect): Promise<TalkEnd> => {
+  const { promise, settle, isOver } = createEnding<TalkEnd>(stream);
   let face: Face | undefined;
-  const finish = (how: 'ended' | 'left', outcome: SessionEnd | JackinError) => {
+  const finish: Finish = (how, outcome) => {
     options.signal?.removeEventListener('abort', onAbort);
+    patience.waitFor(undefined);
     settle(outcome, () => face?.close(how));
   };
-  const lose = (why: string) => finish('left', { kind: 'lost', why });
+  const limits = { ...CAPSULE_LIMITS, ...options.limits };
+  const patience = createPatience(limits, (why) => finish('left', { kind: 'mute', why }));
   const onAbort = () => {
-    if (face === undefined) finish('left', new JackinError('interrupted', 'interrupted while the session was being started'));
+    if (face === undefined) finish('left', new JackinError('interrupted', 'interrupted while waiting for the container'));
   };
   const send = (frames: Buffer) => !isOver() && stream.stdin.writable && stream.stdin.write(frames);
-  const wire = createWire(stream, send, finish);
-  const deliver = (target: Writable | undefined, filter: Face['filter'], payload: Buffer) => {
-    if (target === undefined || !target.writable) return;
-    const bytes = filter === undefined ? payload : filter(payload);
-    if (bytes.length === 0 || target.write(bytes) || stream.stdout.isPaused()) return;
-    stream.stdout.pause();
-    resumeWhenDrained(target, () => stream.stdout.resume());
-  };
-  const started = (session: SessionInfo) => {
-    if (face !== undefined) return face.changedTo?.(session);
+  const asked = { changes: 0 };
+  const wire = createWire(stream, send, finish, asked);
+  const started = connect && ((session: SessionInfo) => {
+    patience.waitFor(undefined);
     options.onStarted?.(session);
     face = connect(wire, session);
-  };
-  const tellSessions = (sessions: SessionInfo[]) => {
-    if (face === undefined) options.onSessions?.(sessions, wire);
-    else face.sessions?.(sessions);
-  };
-  let greeted = false;
-  const handle = (frame: Frame) => {
+    hear = hearSession(stream, face, asked, finish);
+  });
+  let hear: Hear = hearGreeting((said) => {
+    checkProtocol(said.protocol, stream.remedy());
+    options.onWelcome?.(said.sessions);
+    hear = hearStart(exchange.awaits, options, { wire, patience, started });
+    patience.waitFor(exchange.awaits);
+    send(exchange.opening);
+  });
+  const allowance = createAllowance();
+  const read = frameReader((frame) => {
     if (isOver()) return;
-    if (!greeted && frame.type !== FrameType.welcome) throw new Error('it does not greet');
-    switch (frame.type) {
-      case FrameType.welcome: {
-        const { protocol, sessions } = readMessage('welcome', frame);
-        checkProtocol(protocol);
-        options.onWelcome?.(sessions);
-        greeted = true;
-        send(opening);
-        return;
-      }
-      case FrameType.ready:
-        return options.onReady?.(readMessage('ready', frame));
-      case FrameType.note:
-        return options.onNote?.(readMessage('note', frame).text);
-      case FrameType.started:
-        return started(readMessage('started', frame));
-      case FrameType.sessions:
-        return tellSessions(readMessage('sessions', frame).sessions);
-      case FrameType.output:
-        return deliver(face?.output, face?.filter, frame.payload);
-      case FrameType.errorOutput:
-        return deliver(face?.errorOutput, face?.errorFilter ?? face?.filter, frame.payload);
-      case FrameType.exited:
-        return finish('ended', { kind: 'exited', ...readMessage('exited', frame) });
-      case FrameType.failed:
-        throw refused(readMessage('failed', frame));
-      default:
-        throw new Error(`it says something unknown (${frame.type})`);
-    }
-  };
-  const read = frameReader(handle);
+    if (frame.type === FrameType.failed) throw refused(readMessage('failed', frame), stream.remedy());
+    if (frame.type !== FrameType.output && frame.type !== FrameType.errorOutput) allowance.message();
+    hear(frame);
+  });
   let silent = true;
   stream.stdout.on('data', (chunk: Buffer) => {
     try {
-      if (silent && chunk[0] !== FrameType.welcome) throw notACapsule(chunk.toString());
+      if (silent && chunk[0] !== FrameType.welcome) throw notACapsule(chunk.toString(), stream.remedy());
       silent = false;
       read(chunk);
     } catch (error) {
-      finish('left', error instanceof JackinError ? error : brokenTalk(error));
+      finish('left', error instanceof JackinError ? error : brokenTalk(error, stream.remedy()));
     }
   });
-  watchLoss(stream, lose);
+  watchLoss(stream, (why) => finish('left', { kind: 'cut', why }));
   options.signal?.addEventListener('abort', onAbort);
+  patience.waitFor('greeting');
   if (options.signal?.aborted) onAbort();
   return promise;
 };
 
-type Finish = (how: 'ended' | 'left', outcome: SessionEnd | JackinError) => void;
+/** Takes a frame, or throws because it is not its turn. */
+type Hear = (frame: Frame) => void;
 
-const createWire = (stream: CapsuleStream, send: (frames: Buffer) => boolean, finish: Finish): Wire => ({
+const outOfTurn = ({ type }: Frame): Error => new Error(`it says something out of turn (frame type ${type})`);
+
+const hearGreeting =
+  (greeted: (said: Welcome) => void): Hear =>
+  (frame) => {
+    if (frame.type !== FrameType.welcome) throw new Error('it does not greet');
+    greeted(readMessage('welcome', frame));
+  };
+
+interface Starting {
+  wire: Wire;
+  patience: Patience;
+  /** Undefined where no session was asked for. */
+  started: ((session: SessionInfo) => void) | undefined;
+}
+
+/** After the request, until the session runs. Whatever is printed here comes once, or is counted. */
+const hearStart = (awaits: Exchange['awaits'], options: AttachOptions, { wire, patience, started }: Starting): Hear => {
+  const allowance = createAllowance();
+  let settingUp = awaits === 'setup';
+  return (frame) => {
+    switch (frame.type) {
+      case FrameType.note: {
+        if (!settingUp) throw outOfTurn(frame);
+        const { text } = readMessage('note', frame);
+        allowance.note(text);
+        return options.onNote?.(text);
+      }
+      case FrameType.ready:
+        if (!settingUp) throw outOfTurn(frame);
+        settingUp = false;
+        patience.waitFor('answer');
+        return options.onReady?.(readMessage('ready', frame));
+      case FrameType.started:
+        if (started === undefined) throw outOfTurn(frame);
+        return started(readMessage('started', frame));
+      case FrameType.sessions:
+        if (options.onSessions === undefined) throw outOfTurn(frame);
+        return options.onSessions(readMessage('sessions', frame).sessions, wire);
+      default:
+        throw outOfTurn(frame);
+    }
+  };
+};
+
+/** While the session runs. What it prints has no limit, but waits for who takes it. */
+const hearSession = (stream: CapsuleStream, face: Face, asked: { changes: number }, finish: Finish): Hear => {
+  const waitFor = (target: Writable | undefined) => {
+    if (target === undefined || !target.writableNeedDrain || stream.stdout.isPaused()) return;
+    stream.stdout.pause();
+    resumeWhenDrained(target, () => stream.stdout.resume());
+  };
+  const deliver = (target: Writable | undefined, filter: Face['filter'], payload: Buffer) => {
+    if (target === undefined || !target.writable) return;
+    const bytes = filter === undefined ? payload : filter(payload);
+    if (bytes.length > 0) target.write(bytes);
+    waitFor(target);
+  };
+  return (frame) => {
+    switch (frame.type) {
+      case FrameType.output:
+        return deliver(face.output, face.filter, frame.payload);
+      case FrameType.errorOutput:
+        return deliver(face.errorOutput, face.errorFilter ?? face.filter, frame.payload);
+      case FrameType.sessions:
+        face.sessions?.(readMessage('sessions', frame).sessions);
+        // A face may draw them: a terminal that is stopped must not gather them up in memory.
+        return waitFor(face.output);
+      case FrameType.started:
+        if (asked.changes === 0) throw outOfTurn(frame);
+        asked.changes -= 1;
+        face.changedTo?.(readMessage('started', frame));
+        return waitFor(face.output);
+      case FrameType.exited:
+        return finish('ended', { kind: 'exited', ...readMessage('exited', frame) });
+      default:
+        throw outOfTurn(frame);
+    }
+  };
+};
+
+type Finish = (how: 'ended' | 'left', outcome: TalkEnd | JackinError) => void;
+
+const createWire = (
+  stream: CapsuleStream,
+  send: (frames: Buffer) => boolean,
+  finish: Finish,
+  asked: { changes: number },
+): Wire => ({
   input: (bytes) => send(encodeData(FrameType.input, bytes)),
   onceDrained: (resume) => resumeWhenDrained(stream.stdin, resume),
   inputEnd: () => void send(encodeFrame(FrameType.inputEnd)),
   resize: (size) => void send(encodeJson(FrameType.resize, size)),
   signal: (signal) => void send(encodeJson(FrameType.signal, { signal })),
   watch: () => void send(encodeFrame(FrameType.watch)),
-  changeTo: (request) => void send(encodeJson(FrameType.attach, request)),
+  changeTo: (request) => {
+    asked.changes += 1;
+    send(encodeJson(FrameType.attach, request));
+  },
   leave: (reason) => {
     send(encodeFrame(FrameType.detach));
     finish('left', { kind: 'detached', reason });
   },
-  lose: (why) => finish('left', { kind: 'lost', why }),
+  lose: (why) => finish('left', { kind: 'lost', why, where: 'connection' }),
 });
-
-/** A stream that closes will never drain. */
-const resumeWhenDrained = (target: Writable, resume: () => void): void => {
-  const once = () => {
-    target.off('drain', once).off('close', once);
-    resume();
-  };
-  target.on('drain', once).on('close', once);
-};
-
-interface Ending {
-  promise: Promise<SessionEnd>;
-  isOver: () => boolean;
-  /** The first one counts: closes the face, hangs up, and settles the promise whatever closing does. */
-  settle: (outcome: SessionEnd | JackinError, close: () => void) => void;
-}
-
-const createEnding = (stream: CapsuleStream): Ending => {
-  let over = false;
-  let resolve: (end: SessionEnd) => void;
-  let reject: (error: JackinError) => void;
-  const promise = new Promise<SessionEnd>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return {
-    promise,
-    isOver: () => over,
-    settle: (outcome, close) => {
-      if (over) return;
-      over = true;
-      try {
-        close();
-      } finally {
-        hangUp(stream);
-        if (outcome instanceof JackinError) reject(outcome);
-        else resolve(outcome);
-      }
-    },
-  };
-};
-
-/** Closing our end is the receipt for everything received: the capsule waits for it before it ends. */
-const hangUp = (stream: CapsuleStream): void => {
-  stream.stdin.end();
-  stream.stdout.resume();
-  const cut = setTimeout(() => {
-    stream.stdin.destroy();
-    stream.stdout.destroy();
-  }, CLOSE_MS);
-  cut.unref();
-  stream.stdout.once('close', () => clearTimeout(cut));
-};
-
-const inWords = (complaint: string): string => {
-  if (NO_PROCESS.test(complaint)) return 'no more processes can be started in the container, it is at its limit: end some in a session that is attached, or eject it';
-  return complaint.replaceAll(/\p{Cc}+/gu, ' ').trim().slice(0, COMPLAINT_CHARS) || 'the connection to the container ended';
-};
-
-const watchLoss = (stream: CapsuleStream, lose: (why: string) => void): void => {
-  let complaint = '';
-  stream.stderr.on('data', (chunk: Buffer) => {
-    complaint = (complaint + chunk.toString()).slice(0, MAX_COMPLAINT);
-  });
-  stream.stderr.on('error', () => {});
-  stream.stdin.on('error', () => {});
-  const onEnd = () => setTimeout(() => lose(inWords(complaint)), COMPLAINT_MS);
-  stream.stdout.once('end', onEnd).once('close', onEnd);
-  stream.stdout.on('error', () => {});
-};

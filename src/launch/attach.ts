@@ -4,7 +4,7 @@ import type { SessionInfo } from '../capsule/protocol.ts';
 import type { Engine } from '../docker/engine.ts';
 import type { Terminal } from '../docker/terminal.ts';
 import { JackinError } from '../shared/errors.ts';
-import { connectCapsule } from './connect-capsule.ts';
+import { connectCapsule, remedyFor } from './connect-capsule.ts';
 import type { Deps } from './deps.ts';
 import type { Screen } from './load.ts';
 import { recordEnd } from './run-session.ts';
@@ -26,8 +26,9 @@ export const attachToInstance = async (
     if (sessions.length === 0) throw idle;
   };
   try {
-    const stream = await connectCapsule(engine, container);
-    const end = await attachSession(stream, session, { terminal, signals: deps.signals, instance: instanceName, ...screen }, { signal: deps.signal, onWelcome });
+    const stream = await connectCapsule(engine, container, () => remedyFor(instanceName));
+    const options = { signal: deps.signal, limits: deps.capsuleLimits, onWelcome };
+    const end = await attachSession(stream, session, { terminal, signals: deps.signals, instance: instanceName, ...screen }, options);
     await recordEnd(paths.dataDir, container, end, deps.now());
     return end;
   } catch (error) {
@@ -37,5 +38,8 @@ export const attachToInstance = async (
 };
 
 /** The sessions of a running instance. */
-export const sessionsOf = async (engine: Engine, container: string, deps: Pick<Deps, 'signal'>): Promise<SessionInfo[]> =>
-  listSessions(await connectCapsule(engine, container), { signal: deps.signal });
+export const sessionsOf = async (
+  engine: Engine,
+  { container, id }: { container: string; id: string },
+  { signal, capsuleLimits: limits }: Pick<Deps, 'signal' | 'capsuleLimits'>,
+): Promise<SessionInfo[]> => listSessions(await connectCapsule(engine, container, () => remedyFor(id)), { signal, limits });

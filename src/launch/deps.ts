@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Paths } from '../config/paths.ts';
+import type { CapsuleLimits } from '../docker/capsule-limits.ts';
 import type { Engine } from '../docker/engine.ts';
 import type { SignalSource } from '../docker/terminal.ts';
 
@@ -28,6 +29,8 @@ export interface Deps {
   /** Starts the keeper of this jackin home as a process of its own, which ends by itself; whether it came up is not told. */
   startKeeper: (paths: Paths) => Promise<void>;
   connectEngine: (env: Readonly<Record<string, string | undefined>>) => Promise<Engine>;
+  /** In place of how long a container may usually take to answer. */
+  capsuleLimits?: Partial<CapsuleLimits>;
   /** Where the process hears of signals: `process`. */
   signals: SignalSource;
   /** Aborted by Ctrl-C, SIGTERM and SIGHUP. */

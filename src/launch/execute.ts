@@ -14,6 +14,7 @@ import { asDiskError, createPrivateDir, ensureDir } from '../shared/atomic-files
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { currentOwner } from '../shared/owner.ts';
 import { agentAgeNote } from './agent-age.ts';
+import { remedyFor } from './connect-capsule.ts';
 import { launchRequest, readHandedOver } from './deliver.ts';
 import type { Deps } from './deps.ts';
 import { bringInPulls, fetchForPulls, type PullWorld } from './git-pull/pull.ts';
@@ -24,9 +25,12 @@ import type { PlannedLaunch, Ui } from './load.ts';
 import { type Prepared, prepareEngine, wantedBy } from './prepare.ts';
 import { rememberRole } from './remember-role.ts';
 import { madeFor } from './replay.ts';
-import { withContext } from './report-failure.ts';
+import { isInterrupt, withContext } from './report-failure.ts';
 import { DETACHED_SIZE, recordEnd, runSession, tellTrouble } from './run-session.ts';
 import { readValues, type Values } from './values.ts';
+
+/** For a container that does not behave and is taken back. */
+const TRY_AGAIN = 'try again; a machine under heavy load can be the cause, and so can a hook of the role';
 
 export interface Executed {
   instanceId: string;
@@ -169,13 +173,15 @@ export const executePlan = async (planned: PlannedLaunch, ui: Ui, deps: Deps, re
     deps.signal.throwIfAborted();
     const opening = { kind: 'launch', request: requestFor(plan, values, ui) } as const;
     const run = { engine, container: entry.container, instance: entry.instance_id, agent: plan.agent.slug, kind: plan.session.kind, opening, started: commit };
-    const end = await runSession(run, ui, deps);
+    const remedy = () => (standing ? remedyFor(entry.instance_id) : TRY_AGAIN);
+    const end = await runSession({ ...run, remedy }, ui, deps);
     await recordEnd(paths.dataDir, entry.container, end, deps.now()).catch(tellTrouble('how the session ended cannot be recorded', ui));
     return { instanceId: entry.instance_id, container: entry.container, network: entry.network, agentVersion: prepared.agentVolume.version, end };
   } catch (error) {
     if (standing) throw error;
     const explained = created ? await withContext(engine, entry.container, error) : error;
-    throw await takeBack(() => undoLaunch(engine, paths, homeId, entry), explained);
+    const told = await takeBack(() => undoLaunch(engine, paths, homeId, entry), explained);
+    throw isInterrupt(told, deps.signal) ? new JackinError('interrupted', 'interrupted; what this launch had made is undone', { cause: told }) : told;
   } finally {
     hold?.release();
   }

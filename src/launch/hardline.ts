@@ -7,7 +7,7 @@ import { beingLaunched, type Instance, type InstanceState, selectInstances, stat
 import type { SessionMode } from '../plan/request.ts';
 import { JackinError } from '../shared/errors.ts';
 import { attachToInstance, sessionsOf } from './attach.ts';
-import { connectCapsule } from './connect-capsule.ts';
+import { connectCapsule, remedyFor } from './connect-capsule.ts';
 import type { Deps } from './deps.ts';
 import type { Ui } from './load.ts';
 import { openInstances } from './open-instances.ts';
@@ -87,7 +87,7 @@ const act = async (opened: Opened, request: HardlineRequest, ui: Ui, choose: Cho
   const { engine, paths, instance } = opened;
   const { doing, session } = request;
   const { container } = instance;
-  const listSessions = async () => (stateOf(instance) === 'running' ? sessionsOf(engine, container, deps) : []);
+  const listSessions = async () => (stateOf(instance) === 'running' ? sessionsOf(engine, instance, deps) : []);
   switch (doing.kind) {
     case 'back': {
       const check = (sessions: SessionInfo[]) => {
@@ -110,7 +110,8 @@ const act = async (opened: Opened, request: HardlineRequest, ui: Ui, choose: Cho
     }
     case 'end': {
       assertRuns(instance);
-      const code = await endSession(await connectCapsule(engine, container), doing.session, { signal: deps.signal });
+      const stream = await connectCapsule(engine, container, () => remedyFor(instance.id));
+      const code = await endSession(stream, doing.session, { signal: deps.signal, limits: deps.capsuleLimits });
       const ended = code === undefined ? `${doing.session}, the last session of instance ${instance.id}: its container ends as well` : `${doing.session} (code ${code})`;
       return { end: { kind: 'detached', reason: 'asked' }, ended };
     }

@@ -16,6 +16,7 @@ import { handOver, stateError } from './instance-dir.ts';
 import { withId } from './instantiate.ts';
 import { holdLease, type LeaseHold } from './lease.ts';
 import type { PlannedLaunch, Ui } from './load.ts';
+import { isInterrupt } from './report-failure.ts';
 import { DETACHED_SIZE, recordEnd, runSession, tellTrouble } from './run-session.ts';
 import { readValues } from './values.ts';
 
@@ -51,10 +52,12 @@ const startAgain = async (engine: Engine, { container, instance_id: id }: Instan
   }
 };
 
-/** Somebody else may have come back at the same time, and be at work in it. */
-const stopIfIdle = async (engine: Engine, container: string): Promise<void> => {
-  const sessions = await sessionsOf(engine, container, { signal: AbortSignal.timeout(STOP_SECONDS * 1000) });
-  if (sessions.length === 0) await engine.stopContainer(container, STOP_SECONDS);
+/** Whether it was stopped: somebody else may have come back at the same time, and be at work in it. */
+const stopIfIdle = async (engine: Engine, { container, instance_id: id }: InstanceRecord): Promise<boolean> => {
+  const sessions = await sessionsOf(engine, { container, id }, { signal: AbortSignal.timeout(STOP_SECONDS * 1000) });
+  if (sessions.length > 0) return false;
+  await engine.stopContainer(container, STOP_SECONDS);
+  return true;
 };
 
 /**
@@ -101,7 +104,8 @@ const openWith = async (hold: LeaseHold, standing: Standing, planned: PlannedLau
     await recordEnd(paths.dataDir, container, end, deps.now()).catch(tellTrouble('how the session ended cannot be recorded', ui));
     return end;
   } catch (error) {
-    if (state === 'stopped' && !running) await stopIfIdle(engine, container).catch(tellTrouble(`${container} cannot be stopped again`, ui));
-    throw error;
+    if (state !== 'stopped' || running) throw error;
+    const stopped = await stopIfIdle(engine, record).catch(tellTrouble(`${container} cannot be stopped again`, ui));
+    throw stopped && isInterrupt(error, deps.signal) ? new JackinError('interrupted', 'interrupted; the container is stopped again', { cause: error }) : error;
   }
 };

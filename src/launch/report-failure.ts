@@ -37,3 +37,7 @@ export const withContext = async (engine: Engine, container: string, error: unkn
     cause: error,
   });
 };
+
+/** Whether an error is only how an interrupt was noticed. */
+export const isInterrupt = (error: unknown, signal: AbortSignal): boolean =>
+  error instanceof JackinError ? error.code === 'interrupted' : signal.aborted;

@@ -67,7 +67,7 @@ describe('what the capsule says', () => {
     try {
       const programs = (await readdir(bundle)).filter((file) => file.endsWith('.mjs'));
       expect(programs).toContain('capsule.mjs');
-      for (const program of programs) expect(await readFile(path.join(bundle, program), 'utf8'), program).not.toMatch(/zod/i);
+      for (const program of programs) expect(await readFile(path.join(bundle, program), 'utf8'), `in ${program}`).not.toMatch(/zod/i);
     } finally {
       await rm(bundle, { recursive: true });
     }

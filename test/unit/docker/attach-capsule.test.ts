@@ -25,7 +25,13 @@ const capsule = async (): Promise<TestCapsule> => {
   running.push(started);
   return started;
 };
-const stream = (child: ChildProcess): CapsuleStream => child as unknown as CapsuleStream;
+const stream = ({ stdin, stdout, stderr }: ChildProcess): CapsuleStream => ({
+  stdin: stdin!,
+  stdout: stdout!,
+  stderr: stderr!,
+  remedy: () => 'end it',
+  fate: () => Promise.resolve({ where: 'connection' }),
+});
 /** The opening of an instance. */
 const PLAIN = { instance: 'k7x2m9pq', strip: false, allowClipboard: false };
 const launching = (request: LaunchRequest): Opening => ({ kind: 'launch', request });

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { decodeJson, encodeData, encodeFrame, encodeJson, frameReader, type Frame } from '../../../src/capsule/frames.ts';
 import { FrameType, PROTOCOL_VERSION, type LaunchRequest } from '../../../src/capsule/protocol.ts';
 import { attachSession, openAttached, openDetached, openPiped, type Opening, type CapsuleStream, type SessionEnd } from '../../../src/docker/attach.ts';
+import type { Fate } from '../../../src/docker/container-fate.ts';
 import { JackinError } from '../../../src/shared/errors.ts';
 import { launchRequest } from '../capsule/run-capsule.ts';
 import { fakeTerminal } from './fake-terminal.ts';
@@ -12,9 +13,18 @@ import { fakeTerminal } from './fake-terminal.ts';
 const PLAIN = { instance: 'k7x2m9pq', strip: false, allowClipboard: false };
 const launching = (request: LaunchRequest): Opening => ({ kind: 'launch', request });
 
+/** A pipe into a container that runs on, whatever happens to the pipe. */
+const pipes = (fate: Fate = { where: 'connection' }) => ({
+  stdin: new PassThrough(),
+  stdout: new PassThrough(),
+  stderr: new PassThrough(),
+  remedy: () => 'get rid of it with `jackin eject`',
+  fate: () => Promise.resolve(fate),
+});
+
 /** A capsule that says what the test tells it to. */
 const fakeCapsule = (protocol = PROTOCOL_VERSION) => {
-  const stream = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
+  const stream = pipes();
   const frames: Frame[] = [];
   const read = frameReader((frame) => frames.push(frame));
   stream.stdin.on('data', read);
@@ -91,7 +101,7 @@ describe('a terminal that is attached', () => {
   it('is restored when the connection is lost', async () => {
     const all = await attached();
     all.capsule.stream.stdout.end();
-    expect(await all.end).toEqual({ kind: 'lost', why: 'the connection to the container ended' });
+    expect(await all.end).toEqual({ kind: 'lost', where: 'connection', why: 'the connection to the container ended' });
     await expectRestored(all);
   });
 
@@ -220,11 +230,11 @@ describe('a launch', () => {
   });
 
   it('gives the words of the connecting program when there is no capsule', async () => {
-    const stream = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
+    const stream = pipes();
     const end = openDetached(stream, launching(launchRequest({})));
     stream.stdout.end();
     stream.stderr.end('jackin: no capsule answers\n');
-    expect(await end).toEqual({ kind: 'lost', why: 'jackin: no capsule answers' });
+    expect(await end).toEqual({ kind: 'lost', where: 'connection', why: 'jackin: no capsule answers' });
   });
 });
 
@@ -278,5 +288,49 @@ describe('a launch on pipes', () => {
     streams.stdout.destroy(new Error('EPIPE'));
     expect(decodeJson(await capsule.heard(FrameType.signal))).toEqual({ signal: 'SIGTERM' });
     capsule.output('more');
+  });
+});
+
+describe('a capsule that was taken over', () => {
+  const info = { id: 'kimi-1', agent: 'kimi', state: 'running', clients: 1, io: 'pty' };
+  const attached = async () => {
+    const capsule = fakeCapsule();
+    const terminal = fakeTerminal();
+    const end = attachSession(capsule.stream, undefined, { terminal, signals: terminal.signals, ...PLAIN, strip: true });
+    capsule.start();
+    await capsule.heard(FrameType.watch);
+    return { capsule, terminal, end };
+  };
+
+  it('is left when it tells lists without end, and the terminal is restored', async () => {
+    const { capsule, terminal, end } = await attached();
+    const told = failure(end);
+    for (let count = 0; count < 2000; count += 1) capsule.say(FrameType.sessions, { sessions: [{ ...info, id: `kimi-${count}` }] });
+    expect((await told).message).toBe('the container does not speak as expected: it says more than 1000 things in 10 s');
+    expect(terminal.raw).toEqual([true, false]);
+    expect(terminal.shown()).toContain('kimi-900');
+    expect(terminal.shown()).not.toContain('kimi-1900');
+  });
+
+  it('is left when it shows a session that was not asked for', async () => {
+    const { capsule, terminal, end } = await attached();
+    const told = failure(end);
+    capsule.say(FrameType.started, { ...info, id: 'shell-9' });
+    expect((await told).message).toContain('out of turn');
+    expect(terminal.raw).toEqual([true, false]);
+  });
+
+  it('cannot fill the memory of this process while the terminal is stopped', async () => {
+    const { capsule, terminal } = await attached();
+    const waiting = () => terminal.output.writableLength + terminal.output.readableLength;
+    terminal.output.pause();
+    const list = (count: number) => ({ sessions: [{ ...info, id: `kimi-${count}-${'x'.repeat(40)}` }] });
+    for (let count = 0; count < 900; count += 1) capsule.stream.stdout.write(encodeJson(FrameType.sessions, list(count)));
+    await sleep(200);
+    expect(capsule.stream.stdout.isPaused()).toBe(true);
+    // Two buffers of a stream, and no more.
+    expect(waiting()).toBeLessThan(4 * terminal.output.writableHighWaterMark);
+    terminal.output.resume();
+    await expect.poll(() => terminal.shown()).toContain('kimi-899');
   });
 });
