@@ -50,27 +50,49 @@ export const decodeJson = (frame: Frame): unknown => {
  * limit; the stream is of no use after that.
  */
 export const frameReader = (onFrame: (frame: Frame) => void): ((chunk: Buffer) => void) => {
-  let parts: Buffer[] = [];
+  /** The beginning of a frame, in room for all of it: a frame that comes byte by byte takes no more than its size. */
+  let held = Buffer.alloc(0);
   let length = 0;
-  let wanted = HEADER_BYTES;
-  return (chunk) => {
-    parts.push(chunk);
-    length += chunk.byteLength;
-    // Joined only when something is complete: a large frame in many chunks costs one copy.
-    if (length < wanted) return;
-    let rest = parts.length === 1 ? chunk : Buffer.concat(parts, length);
-    for (;;) {
-      wanted = rest.byteLength < HEADER_BYTES ? HEADER_BYTES : HEADER_BYTES + payloadLength(rest);
-      if (rest.byteLength < wanted) break;
-      const frame = { type: rest.readUInt8(0), payload: rest.subarray(HEADER_BYTES, wanted) };
-      rest = rest.subarray(wanted);
-      onFrame(frame);
+  const hold = (bytes: Buffer, wanted: number) => {
+    if (wanted > held.byteLength) {
+      const room = Buffer.allocUnsafe(wanted);
+      held.copy(room, 0, 0, length);
+      held = room;
     }
-    // A copy: a part of a chunk would hold all of it, and with it the keys of a frame that was handed on.
-    parts = rest.byteLength === 0 ? [] : [Buffer.from(rest)];
-    length = rest.byteLength;
+    bytes.copy(held, length);
+    length += bytes.byteLength;
+  };
+  /** Hands on what is whole, and gives what is left. */
+  const handOn = (bytes: Buffer): Buffer => {
+    let rest = bytes;
+    for (let whole = sizeOf(rest, rest.byteLength); rest.byteLength >= whole; whole = sizeOf(rest, rest.byteLength)) {
+      onFrame({ type: rest.readUInt8(0), payload: rest.subarray(HEADER_BYTES, whole) });
+      rest = rest.subarray(whole);
+    }
+    return rest;
+  };
+  return (chunk) => {
+    let rest = chunk;
+    // What was held is made whole first; a large frame in many chunks costs one copy.
+    while (length > 0 && rest.byteLength > 0) {
+      const wanted = sizeOf(held, length);
+      const missing = wanted - length;
+      if (rest.byteLength < missing) return hold(rest, wanted);
+      hold(rest.subarray(0, missing), wanted);
+      rest = rest.subarray(missing);
+      if (length < sizeOf(held, length)) continue;
+      const whole = held.subarray(0, length);
+      held = Buffer.alloc(0);
+      length = 0;
+      handOn(whole);
+    }
+    rest = handOn(rest);
+    if (rest.byteLength > 0) hold(rest, sizeOf(rest, rest.byteLength));
   };
 };
+
+/** Bytes of the frame that begins here, as far as that is known from so many. */
+const sizeOf = (bytes: Buffer, known: number): number => (known < HEADER_BYTES ? HEADER_BYTES : HEADER_BYTES + payloadLength(bytes));
 
 const payloadLength = (header: Buffer): number => {
   const bytes = header.readUInt32BE(1);

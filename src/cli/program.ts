@@ -43,7 +43,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 configuration invalid, 4 credential missing or dead,
 5 engine unreachable or too old, 6 consent needed, 7 not found, 8 conflict, 130 interrupted.
-The agent's own code is passed through for --prompt and attached sessions.`,
+The agent's own code is passed through for --prompt and attached sessions, as the container tells it.`,
     );
   for (const command of [
     loadCommand(context),

@@ -42,6 +42,7 @@ export const hostileCapsule =
     const { first, again, drip }: { first?: Buffer; again?: Buffer; drip?: Buffer } = HOSTILE[mode];
     stdin.resume();
     if (first !== undefined) stdout.write(first);
+    // A whole greeting takes longer than any test may.
     for (const byte of drip ?? []) {
       if (isOver(stdin, stdout)) break;
       stdout.write(Buffer.from([byte]));

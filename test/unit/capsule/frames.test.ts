@@ -69,6 +69,21 @@ describe('frames', () => {
     }
   });
 
+  it('that come byte by byte take no more memory than they are large', { timeout: 60_000 }, () => {
+    const length = MAX_FRAME_BYTES / 4;
+    const got: Frame[] = [];
+    const read = frameReader((frame) => got.push(frame));
+    const header = Buffer.from([FrameType.output, 0, 0, 0, 0]);
+    header.writeUInt32BE(length, 1);
+    const used = () => process.memoryUsage.rss();
+    const before = used();
+    read(header);
+    for (let at = 0; at < length; at += 1) read(Buffer.from([at % 251]));
+    expect(used() - before).toBeLessThan(40 * length);
+    expect(got).toHaveLength(1);
+    expect(got[0]!.payload.every((byte, at) => byte === at % 251)).toBe(true);
+  });
+
   it('with broken JSON are refused without being quoted', () => {
     const payload = Buffer.from('{"key": sk-do-not-print}');
     expect(() => decodeJson({ type: FrameType.launch, payload })).toThrow(/^(?!.*sk-do-not-print).*not JSON/);
