@@ -3,7 +3,6 @@ import { stripVTControlCharacters } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { encodeMessage } from '../../src/capsule/frames.ts';
 import { PROTOCOL_VERSION, type SessionInfo } from '../../src/capsule/protocol.ts';
-import type { Engine } from '../../src/docker/engine.ts';
 import { JackinError } from '../../src/shared/errors.ts';
 import { fakeCapsule } from '../fakes/capsule.ts';
 import { fakeEngine, type FakeEngine, type FakeOptions } from '../fakes/engine.ts';
@@ -38,7 +37,7 @@ const mortal = (whole: FakeEngine): FakeEngine => {
 
 const run = (argv: string[], options: RunOptions = {}): Promise<Run> => {
   const { env, deps } = installation();
-  return sandbox.run(argv, { engine: mortal(engine) as Engine, ...(env && { env }), ...options, ...(deps && { deps }) });
+  return sandbox.run(argv, { engine: mortal(engine), ...(env && { env }), ...options, ...(deps && { deps }) });
 };
 
 beforeEach(async () => {

@@ -72,7 +72,7 @@ describe('frames', () => {
   it('that come byte by byte take no more memory than they are large', { timeout: 60_000 }, () => {
     const length = MAX_FRAME_BYTES / 4;
     const got: Frame[] = [];
-    const read = frameReader((frame) => got.push(frame));
+    const read = frameReader((whole) => got.push(whole));
     const header = Buffer.from([FrameType.output, 0, 0, 0, 0]);
     header.writeUInt32BE(length, 1);
     const used = () => process.memoryUsage.rss();
