@@ -5,9 +5,13 @@ import { type Context, formatOption, noInputOption, parseRoleKey } from './optio
 import { type Format, printResult } from './output.ts';
 import { roleAsking } from './role-asking.ts';
 
-const sentence = ({ role, from, to, waiting, pinned, why, failed }: UpdatedRole): string => {
+const sentence = ({ role, from, to, waiting, broken, pinned, why, failed }: UpdatedRole): string => {
   const short = (commit: string): string => commit.slice(0, 12);
   if (failed !== null) return `${role}: failed: ${failed}`;
+  if (waiting !== null && broken !== null) {
+    const stays = to === null ? 'nothing of it is used' : `${short(to)}, which is ${pinned ? 'pinned' : 'trusted'}, stays in use`;
+    return `${role}: ${short(waiting)} was fetched and is broken: ${broken}; ${stays}`;
+  }
   if (waiting !== null && pinned) return `${role}: ${short(waiting)} was fetched; ${to === null ? why : `${short(to)} is pinned and stays in use`}: \`jackin role pin ${role}\` pins the newest`;
   if (waiting !== null) {
     const stays = to === null ? 'nothing of it is used' : `${short(to)} stays in use`;
@@ -22,7 +26,7 @@ const update = async (roles: string[], { replace, input, format }: { replace: bo
   const { asking, end } = roleAsking(deps, input);
   const updated = await updateRoles(roles, replace ? 'replace' : 'fetch', asking, deps).finally(end);
   printResult(deps, format, { roles: updated }, () => (updated.length === 0 ? 'no role is cached' : updated.map(sentence).join('\n')));
-  return updated.some(({ failed }) => failed !== null) ? 1 : 0;
+  return updated.some(({ failed, broken }) => failed !== null || broken !== null) ? 1 : 0;
 };
 
 export const roleUpdateCommand = (context: Context) =>

@@ -1,4 +1,5 @@
 import { JackinError } from '../shared/errors.ts';
+import { isHalfJson, readJsonForm, splitOptions } from './dockerfile-words.ts';
 
 export interface Instruction {
   /** First and last line, from 1. */
@@ -6,7 +7,7 @@ export interface Instruction {
   end: number;
   /** In upper case. */
   keyword: string;
-  /** What follows the keyword, continuation lines joined by a blank. */
+  /** What follows the keyword, continuation lines joined as builders do it: by nothing. */
   rest: string;
   /** Text follows it that belongs to it. */
   heredoc: boolean;
@@ -52,7 +53,7 @@ interface Terminator {
 }
 
 const terminatorsOf = (keyword: string, rest: string): Terminator[] => {
-  if (!TAKES_HEREDOC.has(keyword) || !rest.includes('<<') || rest.startsWith('[')) return [];
+  if (!TAKES_HEREDOC.has(keyword) || !rest.includes('<<') || readJsonForm(splitOptions(rest).rest) !== undefined) return [];
   return (rest.match(WORD) ?? []).flatMap((word) => {
     const [, dash, , text] = /^\d*<<(-?)(["']?)([^<"'\s]+)\2$/.exec(word) ?? [];
     return text === undefined ? [] : [{ text, stripsTabs: dash === '-' }];
@@ -60,11 +61,20 @@ const terminatorsOf = (keyword: string, rest: string): Terminator[] => {
 };
 
 /** Index of the last line of a heredoc, or -1. */
-const endOf = (lines: readonly string[], from: number, { text, stripsTabs }: Terminator): number =>
-  lines.findIndex((line, index) => index >= from && (stripsTabs ? line.replace(/^\t+/, '') : line) === text);
+const endOf = (lines: readonly string[], from: number, { text, stripsTabs }: Terminator): number => {
+  for (let index = from; index < lines.length; index += 1) {
+    const line = lines[index]!;
+    if ((stripsTabs ? line.replace(/^\t+/, '') : line) === text) return index;
+  }
+  return -1;
+};
+
+/** Far above any Dockerfile that was written by hand. */
+const MAX_BYTES = 1024 * 1024;
 
 /** The instructions of a Dockerfile with their places. `name` is for messages; throws `build.failed` when the last one does not end. */
 export const parseDockerfile = (text: string, name: string): Instruction[] => {
+  if (Buffer.byteLength(text) > MAX_BYTES) throw new JackinError('build.failed', `${name}: larger than ${MAX_BYTES} bytes`);
   const lines = linesOf(text);
   const escape = escapeOf(directivesOf(text));
   const found: Instruction[] = [];
@@ -75,13 +85,15 @@ export const parseDockerfile = (text: string, name: string): Instruction[] => {
     const trimmed = raw.replace(/\r+$/, '').replace(/[ \t]+$/, '');
     if (trimmed.endsWith(escape + escape)) throw new JackinError('build.failed', `${name}:${index + 1}: a line that ends with ${escape}${escape} goes on for some builders, and for others it does not`);
     const continues = trimmed.endsWith(escape);
-    const piece = (continues ? trimmed.slice(0, -1) : trimmed).trim();
-    const whole: { line: number; text: string } = open === undefined ? { line: index + 1, text: piece } : { line: open.line, text: `${open.text} ${piece}` };
+    // Builders keep the blanks at both ends: a word may go on in the next line.
+    const piece = continues ? trimmed.slice(0, -1) : raw;
+    const whole: { line: number; text: string } = open === undefined ? { line: index + 1, text: piece } : { line: open.line, text: open.text + piece };
     open = continues ? whole : undefined;
     if (continues) continue;
     const [, word = '', rest = ''] = /^(\S+)\s*(.*)$/.exec(whole.text.trim()) ?? [];
     const keyword = word.toUpperCase();
     const terminators = terminatorsOf(keyword, rest);
+    if (terminators.length > 0 && isHalfJson(splitOptions(rest).rest)) throw new JackinError('build.failed', `${name}:${whole.line}: some builders take this for a list, and others for a text that is followed by another`);
     for (const terminator of terminators) {
       const end = endOf(lines, index + 1, terminator);
       if (end === -1) throw new JackinError('build.failed', `${name}:${whole.line}: the text of this instruction does not end: there is no line ${terminator.text}`);

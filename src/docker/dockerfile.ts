@@ -1,18 +1,13 @@
 import { JackinError } from '../shared/errors.ts';
 import { directivesOf, escapeOf, type Instruction, parseDockerfile } from './dockerfile-parse.ts';
 import { assertAllowed, floatingIn } from './dockerfile-rules.ts';
+import { Variables } from './dockerfile-variables.ts';
+import { splitOptions, UNKNOWN } from './dockerfile-words.ts';
 
 /** The placeholder that role Dockerfiles build on. */
 const PLACEHOLDER = /^projectjackin\/construct:[\w][\w.-]{0,127}(@sha256:[0-9a-f]{64})?$/;
 
 const HINT = (name: string): string => `write "FROM projectjackin/construct:trixie" in ${name}`;
-
-const expand = (text: string, values: ReadonlyMap<string, string>): string =>
-  text.replace(/\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))/g, (whole, braced?: string, otherwise?: string, bare?: string) => values.get(braced ?? bare ?? '') ?? otherwise ?? whole);
-
-/** `A=1 B="2"` */
-const assignments = (rest: string): [string, string][] =>
-  [...rest.matchAll(/(\w+)=("[^"]*"|'[^']*'|\S*)/g)].map(([, key = '', value = '']) => [key, value.replace(/^(["'])(.*)\1$/, '$2')]);
 
 /**
  * A `# syntax=` would have BuildKit fetch a program from a registry and build with
@@ -32,12 +27,30 @@ const assertBase = (image: string, isLast: boolean, stages: ReadonlySet<string>,
   const floating = floatingIn(image);
   if (isConstruct && floating !== undefined) throw new JackinError('build.failed', `${place}: FROM ${image}: ${floating}`, { hint: HINT(name) });
   if (PLACEHOLDER.test(image)) return;
+  const shown = image === '' ? 'empty' : image.replaceAll(UNKNOWN, '…');
   if (isLast) {
-    const message = `${place}: the final FROM is ${image === '' ? 'empty' : image}; a role builds on projectjackin/construct:<tag>`;
-    throw new JackinError('build.failed', message, { hint: HINT(name) });
+    throw new JackinError('build.failed', `${place}: the final FROM is ${shown}; a role builds on projectjackin/construct:<tag>`, { hint: HINT(name) });
   }
-  if (image === '' || image.includes('$') || image === 'scratch' || stages.has(image.toLowerCase()) || floating === undefined) return;
-  throw new JackinError('build.failed', `${place}: FROM ${image}: ${floating}`, { hint: 'name a version, as in golang:1.24, or a digest' });
+  if (image === 'scratch' || stages.has(image.toLowerCase())) return;
+  const why = image.includes(UNKNOWN) ? 'it cannot be known which image this is' : floating;
+  if (why !== undefined) throw new JackinError('build.failed', `${place}: FROM ${shown}: ${why}`, { hint: 'name a version, as in golang:1.24, or a digest' });
+};
+
+interface Base {
+  /** More than one where it depends on the machine. */
+  images: string[];
+  /** What follows the image, as `AS build`. */
+  rest: string[];
+  stage: string | undefined;
+}
+
+const baseOf = ({ rest }: Instruction, variables: Variables, place: string): Base => {
+  const { options: [option], rest: text } = splitOptions(rest);
+  if (option !== undefined) {
+    throw new JackinError('build.failed', `${place}: FROM ${option}: a role is built for the engine's own platform`, { hint: 'leave the flag out' });
+  }
+  const [image = '', ...words] = text.trim().split(/\s+/);
+  return { images: variables.inFrom(image), rest: words, stage: words[0]?.toUpperCase() === 'AS' ? words[1] : undefined };
 };
 
 /**
@@ -47,8 +60,8 @@ const assertBase = (image: string, isLast: boolean, stages: ReadonlySet<string>,
  */
 export const substituteConstruct = (text: string, name: string, reference: string): string => {
   const lines = withoutSyntax(text);
-  const values = new Map<string, string>();
-  const names = new Set<string>();
+  const variables = new Variables(escapeOf(directivesOf(text)));
+  const stages = new Set<string>();
   const instructions = parseDockerfile(text, name);
   const last = instructions.findLast(({ keyword }) => keyword === 'FROM');
   if (last === undefined) throw new JackinError('build.failed', `${name}: there is no FROM instruction`, { hint: HINT(name) });
@@ -59,19 +72,16 @@ export const substituteConstruct = (text: string, name: string, reference: strin
   };
   for (const instruction of instructions) {
     const { keyword, line } = instruction;
-    const rest = keyword === 'ADD' || keyword === 'FROM' ? expand(instruction.rest, values) : instruction.rest;
-    assertAllowed({ ...instruction, rest }, name, names);
-    if (keyword === 'ARG') for (const [key, value] of assignments(rest)) values.set(key, value);
-    if (keyword !== 'FROM') continue;
     const place = `${name}:${line}`;
-    const words = rest.split(/\s+/);
-    const [image = '', as, stage] = words;
-    if (image.startsWith('--')) {
-      throw new JackinError('build.failed', `${place}: FROM ${image}: a role is built for the engine's own platform`, { hint: 'leave the flag out' });
-    }
-    assertBase(image, instruction === last, names, place, name);
-    if (PLACEHOLDER.test(image)) replace(instruction, `FROM ${[reference, ...words.slice(1)].join(' ')}`);
-    if (as?.toUpperCase() === 'AS' && stage !== undefined) names.add(stage.toLowerCase());
+    assertAllowed(instruction, { place, stages, variables });
+    variables.assign(instruction);
+    if (keyword !== 'FROM') continue;
+    const { images, rest, stage } = baseOf(instruction, variables, place);
+    for (const image of images) assertBase(image, instruction === last, stages, place, name);
+    const [image = ''] = images;
+    if (PLACEHOLDER.test(image)) replace(instruction, `FROM ${[reference, ...rest].join(' ')}`);
+    variables.startStage(image, stage);
+    if (stage !== undefined) stages.add(stage.toLowerCase());
   }
   return lines.join('\n');
 };

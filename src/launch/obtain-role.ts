@@ -3,7 +3,7 @@ import type { Paths } from '../config/paths.ts';
 import { didYouMean } from '../config/nearest.ts';
 import type { LockFacts, RoleFacts } from '../plan/facts.ts';
 import type { RoleHandling, RoleSelector } from '../plan/request.ts';
-import { builtInRoles, readBuiltInRole, readFolderRole, readRole } from '../roles/find-role.ts';
+import { builtInRoles, readBuiltInRole, readFolderRole } from '../roles/find-role.ts';
 import { type OpenedRole, openGitRole, type RoleWorld } from '../roles/git-role.ts';
 import { LOCK_FILE } from '../shared/context-files.ts';
 import { lockFileOf, readLock } from '../roles/lock-file.ts';
@@ -14,6 +14,7 @@ import { readTrust, type TrustRecord, writeTrust } from '../roles/trust-store.ts
 import { JackinError } from '../shared/errors.ts';
 import type { Report } from '../shared/progress.ts';
 import type { Deps } from './deps.ts';
+import { brokenCommit, readCommit, readOffer } from './read-offer.ts';
 import { changesBetween, describeOffer, shownText } from './role-offer.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -36,12 +37,14 @@ export interface ObtainedRole {
   trust?: { key: string; record: TrustRecord };
   /** Its repository, where it comes by git. */
   opened?: OpenedRole;
+  /** Why its newest commit cannot be used, where the trusted one is used in its place. */
+  broken?: string;
 }
 
-export const roleWorld = (paths: Paths, deps: Deps, report: Report): RoleWorld => ({ paths, env: deps.env, signal: deps.signal, now: deps.now, report });
+export const roleWorld = (paths: Paths, deps: Deps, report: Report): RoleWorld => ({ paths, env: deps.env, signal: deps.signal, now: deps.now, report, version: deps.version });
 
-const ageNote = (key: string, { fetchedAt, unreachable }: OpenedRole, now: Date): string[] => {
-  if (unreachable !== undefined) return [`role ${key} is used as it is cached: its source does not answer (${unreachable})`];
+const ageNote = (key: string, { fetchedAt, stale }: OpenedRole, now: Date): string[] => {
+  if (stale !== undefined) return [`role ${key} is used as it is cached, because nothing newer could be fetched: ${stale}`];
   const days = Math.floor((now.getTime() - fetchedAt.getTime()) / DAY_MS);
   return days < OLD_DAYS ? [] : [`role ${key} was last looked for ${days} days ago; \`jackin role update ${key}\` looks again`];
 };
@@ -55,36 +58,33 @@ interface GitAsk {
 
 const isBefore = async (repository: Repository, older: string, newer: string): Promise<boolean> => (await repository.has(newer)) && repository.isAncestor(older, newer);
 
-/** The commit that may be used, and why: the newest one where it is trusted or only harmless files have changed, else the trusted one. */
-const judge = async (opened: OpenedRole, head: string, { key, branch, handling, configured }: GitAsk, known: TrustRecord | undefined) => {
-  const trusted = known !== undefined && isSameSource(known.url, opened.url) ? known.commit : undefined;
+interface Judged {
+  head: string;
+  /** From this very source. */
+  trusted: string | undefined;
+  known: TrustRecord | undefined;
+}
+
+/** Whether the commit may be used, and why: where it is trusted, or only harmless files have changed since the trusted one. */
+const judge = async (opened: OpenedRole, { key, branch, handling, configured }: GitAsk, { head, trusted, known }: Judged) => {
   if (head === handling.trust) return { by: 'named on the command line' as const };
-  if (branch !== undefined) return { why: 'a branch is agreed to every time', trusted, changes: trusted === undefined ? undefined : await changesBetween(await opened.repository(), trusted, head) };
+  if (branch !== undefined) return { why: 'a branch is agreed to every time', changes: trusted === undefined ? undefined : await changesBetween(await opened.repository(), trusted, head) };
   if (trusted === head) return { by: 'recorded' as const };
   if (trusted !== undefined) {
     const changes = await changesBetween(await opened.repository(), trusted, head);
     if (changes?.running.length === 0) return { by: 'nothing that runs has changed' as const };
-    if (changes !== undefined) return { why: 'what it runs has changed since it was trusted', trusted, changes };
+    if (changes !== undefined) return { why: 'what it runs has changed since it was trusted', changes };
     const isOlder = await isBefore(await opened.repository(), head, trusted);
-    return { why: isOlder ? `it is older than ${trusted.slice(0, 12)}, which is trusted` : 'its history was rewritten since it was trusted', trusted };
+    return { why: isOlder ? `it is older than ${trusted.slice(0, 12)}, which is trusted` : 'its history was rewritten since it was trusted' };
   }
   if (known === undefined && configured[key]?.trusted === true) return { by: 'granted' as const };
   return { why: known === undefined ? 'it is used for the first time' : `it came from ${known.url} when it was trusted` };
 };
 
-const readCommit = async (key: string, opened: OpenedRole, commit: string, branch: string | undefined, trust: RoleFacts['trust'], notes: string[]): Promise<RoleFacts> => {
-  const role = await opened.checkout(commit, (folder) => readRole({ key, source: { kind: 'git', path: folder, url: opened.url, commit, branch: branch ?? null }, trust }));
-  return { ...role, notes: [...role.notes, ...notes] };
-};
-
 const WHY = { recorded: 'this commit was agreed to', 'named on the command line': 'this commit is named on the command line', granted: 'the configuration trusts this role: from now on this commit of it', 'nothing that runs has changed': 'what it runs is what was agreed to' } as const;
 
-/** Whether what is trusted can still be had: a history that was fetched anew may not hold it. */
-const stillThere = async (opened: OpenedRole, trusted: string | undefined): Promise<string | undefined> =>
-  trusted !== undefined && (await (await opened.repository()).has(trusted)) ? trusted : undefined;
-
-/** The commit that is meant: the one that is named, that of the jackin.lock, else the newest that was fetched. */
-const wantedCommit = async (opened: OpenedRole, { key, branch, handling }: GitAsk, paths: Paths): Promise<{ head: string; isPinned: boolean }> => {
+/** Finds the commit that is meant: the one that is named, that of the jackin.lock, else the newest that was fetched. */
+const findWantedCommit = async (opened: OpenedRole, { key, branch, handling }: GitAsk, paths: Paths): Promise<{ head: string; isPinned: boolean }> => {
   // An instance of a branch comes back as it was, wherever the branch is by now.
   if (branch !== undefined && handling.trust !== undefined && (await (await opened.repository()).has(handling.trust))) return { head: handling.trust, isPinned: false };
   const file = path.join(roleDir(paths, key), LOCK_FILE);
@@ -96,30 +96,72 @@ const wantedCommit = async (opened: OpenedRole, { key, branch, handling }: GitAs
   });
 };
 
-const obtainGitRole = async (opened: OpenedRole, ask: GitAsk, paths: Paths, { confirm, say }: RoleAsking, now: Date): Promise<ObtainedRole> => {
-  const { key, branch } = ask;
-  const { head, isPinned } = await wantedCommit(opened, ask, paths);
-  const verdict = await judge(opened, head, ask, (await readTrust(paths)).get(key));
-  const notes = ageNote(key, opened, now);
+/** The trusted commit that stays in use where the wanted one is not. Nothing takes the place of a branch or of what is pinned. */
+const findStandIn = async (opened: OpenedRole, { branch }: GitAsk, { head, trusted }: Judged, isPinned: boolean): Promise<string | undefined> => {
+  if (branch !== undefined || isPinned || trusted === undefined || trusted === head) return undefined;
+  // A history that was fetched anew may not hold it.
+  return (await opened.holds(trusted)) ? trusted : undefined;
+};
+
+const withNotes = (role: RoleFacts, notes: string[]): RoleFacts => ({ ...role, notes: [...role.notes, ...notes] });
+
+/** Reads the trusted commit in the place of a newer one, and notes why that one is not used. */
+const readStandIn = async (opened: OpenedRole, key: string, commit: string, why: string): Promise<RoleFacts> => {
+  const role = await readCommit(opened, { key, commit, branch: undefined, trust: { state: 'trusted', why: WHY.recorded } });
+  return withNotes(role, [`role ${key}: ${why}; ${commit.slice(0, 12)}, which is trusted, is used`]);
+};
+
+interface Offered extends Judged {
+  role: RoleFacts;
+  /** Commit that is used when the offer is not taken. */
+  standIn: string | undefined;
+}
+
+/** Asks about a commit that can be used, where it is not trusted yet. */
+const settleOffer = async (opened: OpenedRole, ask: GitAsk, offered: Offered, { confirm, say }: RoleAsking, now: Date): Promise<ObtainedRole> => {
+  const { key, branch, handling } = ask;
+  const { head, trusted, standIn } = offered;
+  const verdict = await judge(opened, ask, offered);
   const recordFor = (by: TrustRecord['by']) => (branch === undefined ? { trust: { key, record: { url: opened.url, commit: head, at: now.toISOString(), by } } } : {});
   if (verdict.by !== undefined) {
-    const role = await readCommit(key, opened, head, branch, { state: 'trusted', why: WHY[verdict.by] }, notes);
+    const role: RoleFacts = { ...offered.role, trust: { state: 'trusted', why: WHY[verdict.by] } };
     return { role, ...(verdict.by === 'recorded' ? {} : recordFor(verdict.by)) };
   }
-  const { why, trusted, changes } = verdict;
-  const offered = await readCommit(key, opened, head, branch, { state: 'needed', why }, notes);
+  const { why, changes } = verdict;
+  const role: RoleFacts = { ...offered.role, trust: { state: 'needed', why } };
   if (confirm !== undefined) {
-    for (const line of await describeOffer(offered, opened, trusted, changes)) say(line);
-    if (await confirm(`Trust ${key} at ${head.slice(0, 12)}?`)) return { role: { ...offered, trust: { state: 'trusted', why: 'you have just agreed to this commit' } }, ...recordFor('asked') };
+    for (const line of await describeOffer(role, opened, trusted, changes)) say(line);
+    if (await confirm(`Trust ${key} at ${head.slice(0, 12)}?`)) return { role: { ...role, trust: { state: 'trusted', why: 'you have just agreed to this commit' } }, ...recordFor('asked') };
   }
-  // Nothing takes the place of what is pinned.
-  const fallback = branch === undefined && !isPinned ? await stillThere(opened, trusted) : undefined;
-  if (fallback === undefined) {
-    if (confirm !== undefined && ask.handling.refusalEnds) throw new JackinError('consent.needed', `role ${key} is not trusted: nothing of it was built or run`);
-    return { role: offered };
+  if (standIn === undefined) {
+    if (confirm !== undefined && handling.refusalEnds) throw new JackinError('consent.needed', `role ${key} is not trusted: nothing of it was built or run`);
+    return { role };
   }
-  const newer = `${head.slice(0, 12)} is newer and not trusted: ${why}${changes === undefined ? '' : ` (${changes.running.slice(0, 3).map(shownText).join(', ')})`}; ${fallback.slice(0, 12)}, which is trusted, is used`;
-  return { role: await readCommit(key, opened, fallback, branch, { state: 'trusted', why: WHY.recorded }, [...notes, `role ${key}: ${newer}`]) };
+  const changed = changes === undefined ? '' : ` (${changes.running.slice(0, 3).map(shownText).join(', ')})`;
+  return { role: await readStandIn(opened, key, standIn, `${head.slice(0, 12)} is newer and not trusted: ${why}${changed}`) };
+};
+
+const obtainGitRole = async (opened: OpenedRole, ask: GitAsk, paths: Paths, asking: RoleAsking, now: Date): Promise<ObtainedRole> => {
+  const { key, branch, handling } = ask;
+  const { head, isPinned } = await findWantedCommit(opened, ask, paths);
+  const known = (await readTrust(paths)).get(key);
+  const judged: Judged = { head, known, trusted: known !== undefined && isSameSource(known.url, opened.url) ? known.commit : undefined };
+  const standIn = await findStandIn(opened, ask, judged, isPinned);
+  const wanted = { key, commit: head, branch, trust: { state: 'needed', why: 'it is looked at' } as const };
+  const isAgreedTo = head === (branch === undefined ? judged.trusted : handling.trust);
+  const offer = await readOffer(opened, wanted, { mustBuild: !isAgreedTo, mayRecall: standIn !== undefined });
+  if (offer.fault !== undefined) {
+    if (standIn === undefined) throw brokenCommit(opened, wanted, offer.fault);
+    const { why } = offer.fault;
+    return { role: await readStandIn(opened, key, standIn, `the newest commit ${head.slice(0, 12)} is broken: ${why}`), broken: why };
+  }
+  return settleOffer(opened, ask, { ...judged, role: offer.role, standIn }, asking, now);
+};
+
+/** As {@link obtainGitRole}, with a note about a cache that is old. */
+const obtainNoted = async (opened: OpenedRole, ask: GitAsk, paths: Paths, asking: RoleAsking, now: Date): Promise<ObtainedRole> => {
+  const obtained = await obtainGitRole(opened, ask, paths, asking, now);
+  return { ...obtained, role: withNotes(obtained.role, ageNote(ask.key, opened, now)), opened };
 };
 
 /** A name that is nearly a known one is a slip, or somebody's trap: it is not fetched unless the configuration names it. */
@@ -165,7 +207,7 @@ const findRole = async (selector: RoleSelector, handling: RoleHandling, configur
   const freshness = branch !== undefined && handling.freshness === 'cached' && handling.trust === undefined ? 'try' : handling.freshness;
   await assertNoSlip(key, configured, paths, deps.packageRoot);
   const opened = await openGitRole({ key, source, branch, freshness }, roleWorld(paths, deps, asking.report));
-  return { ...(await obtainGitRole(opened, { key, branch, handling, configured }, paths, asking, deps.now())), opened };
+  return obtainNoted(opened, { key, branch, handling, configured }, paths, asking, deps.now());
 };
 
 /** Nothing of a role is built or run before this: throws `consent.needed` unless it is trusted, and writes down what was agreed to. */

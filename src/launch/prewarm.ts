@@ -16,6 +16,7 @@ import type { Deps } from './deps.ts';
 import { gatherFacts, imageFacts } from './facts.ts';
 import { obtainRole, type RoleAsking, settleTrust } from './obtain-role.ts';
 import { type Prepared, prepareEngine, type Wanted, wantedFor } from './prepare.ts';
+import { shownText } from './role-offer.ts';
 import { listRoles } from './roles.ts';
 
 export interface ReadyAgent {
@@ -102,6 +103,7 @@ const prewarmRole = async (stage: Stage, selector: RoleSelector, named: AgentSlu
   const obtained = await obtainRole(selector, AS_NEW, files.global?.value.roles ?? {}, paths, asking, deps);
   await settleTrust(obtained, paths);
   const { role } = obtained;
+  for (const note of role.notes) asking.say(`note       ${shownText(note)}`);
   assertHasAll(role, named);
   const image = await imageFacts(deps, role);
   const agents: ReadyAgent[] = [];

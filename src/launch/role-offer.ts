@@ -52,8 +52,8 @@ const byWeight = (files: readonly string[], { dockerfile, hooks }: RoleFacts): s
 
 const diffOf = (repository: Repository, older: string, newer: string, file: string): Promise<string> =>
   repository.diff(older, newer, [file]).catch((error: unknown) => {
-    // More than git may say at once; there is a way to see it all.
-    if (error instanceof JackinError && error.code === 'usage') return `${file}: too much to be shown`;
+    // More than git may say at once, or a file that it cannot read; there is a way to see it all.
+    if (error instanceof JackinError && error.code !== 'interrupted') return `${file}: cannot be shown: ${error.message}`;
     throw error;
   });
 

@@ -12,6 +12,7 @@ import type { Deps } from './deps.ts';
 import { imageFacts } from './facts.ts';
 import { obtainRole, type RoleAsking, settleTrust } from './obtain-role.ts';
 import { prepareEngine, wantedFor } from './prepare.ts';
+import { shownText } from './role-offer.ts';
 
 export interface PinnedRole {
   file: string;
@@ -32,6 +33,7 @@ export const pinRole = async (selector: RoleSelector, named: AgentSlug[], asking
   const obtained = await obtainRole(selector, AS_IT_IS, global?.value.roles ?? {}, paths, asking, deps);
   await settleTrust(obtained, paths);
   const { role } = obtained;
+  for (const note of role.notes) asking.say(`note       ${shownText(note)}`);
   const foreign = named.find((slug) => !role.agents.includes(slug));
   if (foreign !== undefined) throw new JackinError('usage', `role ${role.key} has no ${foreign}`, { hint: `its agents: ${role.agents.join(', ')}` });
 

@@ -7,7 +7,10 @@ import { JackinError } from '../shared/errors.ts';
 import type { Report } from '../shared/progress.ts';
 import { type Env, GitError } from './git.ts';
 import { openRepository, type Repository } from './repository.ts';
-import { dropCache, dropOldCheckouts, emptyCache, makeCheckout, openCheckout, type ReadFolder, readCache, repositoryDir, roleDir, type RoleCache, withRoleLock, writeCache } from './role-cache.ts';
+import {
+  type CommitFault, dropCache, dropOldCheckouts, emptyCache, faultIn, makeCheckout, openCheckout, type ReadFolder, readCache, repositoryDir, roleDir, type RoleCache, withRoleLock, writeCache,
+  writeFault,
+} from './role-cache.ts';
 import { isSameSource, type RoleSource } from './source.ts';
 
 /** What bringing a role here needs of the world. */
@@ -17,6 +20,8 @@ export interface RoleWorld {
   signal: AbortSignal;
   now: () => Date;
   report: Report;
+  /** Of jackin. */
+  version: string;
 }
 
 export interface GitRoleRequest {
@@ -33,10 +38,16 @@ export interface OpenedRole {
   head: string;
   fetchedAt: Date;
   /** Why nothing newer was fetched although it was asked for. */
-  unreachable?: string;
+  stale?: string;
   repository: () => Promise<Repository>;
-  /** The role of a commit, as `read` finds it in the folder with its files; `conflict` when somebody has changed them. */
+  /** The role of a commit, as `read` finds it in the folder with its files. Files that were changed are written anew. */
   checkout: (commit: string, read: ReadFolder) => Promise<RoleFacts>;
+  /** Whether a commit can be checked out. */
+  holds: (commit: string) => Promise<boolean>;
+  /** Why a commit cannot be used, where this was found out before and nothing was looked for since. */
+  knownFault: (commit: string) => CommitFault | undefined;
+  /** Remembers why a commit cannot be used; undefined when it can. */
+  rememberFault: (commit: string, fault: CommitFault | undefined) => Promise<void>;
   /** Forgets checkouts that are neither the newest nor among these. */
   tidy: (keep: readonly string[]) => Promise<void>;
 }
@@ -57,8 +68,14 @@ const rewritten = (key: string, from: string, to: string): JackinError =>
     hint: `what is cached goes on being used. If the new history is right, \`jackin role update ${key} --replace\` takes it and asks for your trust`,
   });
 
-const notFetched = ({ key, source: { url, configured }, branch }: GitRoleRequest, error: GitError): JackinError => {
+const notFetched = ({ key, source: { url, configured }, branch }: GitRoleRequest, isCached: boolean, error: GitError): JackinError => {
   const what = branch === undefined ? `role ${key}` : `branch ${branch} of role ${key}`;
+  if (isCached) {
+    return new JackinError('download.failed', `${what} cannot be fetched from ${url}: ${error.complaint}`, {
+      hint: 'what is cached stays in use; check the network, your access, and whether the repository is in order',
+      cause: error,
+    });
+  }
   if (configured) return new JackinError('download.failed', `${what} cannot be fetched from ${url}: ${error.complaint}`, { hint: 'check the address in [roles] of config.toml, the network and your access', cause: error });
   return new JackinError('not-found', `there is no role "${key}" here, and by convention ${what} would be ${url}, which cannot be fetched: ${error.complaint}`, {
     hint: `set its address as git in [roles."${key}"] of config.toml, or name a folder, as in \`jackin load ./my-role\``,
@@ -107,43 +124,76 @@ const fetchInto = async (dir: string, request: GitRoleRequest, world: RoleWorld)
   return cache;
 };
 
+/** Errors that say nothing of the source. */
+const isOurOwn = (error: JackinError): boolean => error.code === 'interrupted' || error.code === 'disk.full';
+
+/** Fetches. Where that fails although something is cached, and only newer was wanted, tells why nothing came. */
+const fetchOrKeep = async (request: GitRoleRequest, isCached: boolean, fetching: () => Promise<RoleCache>): Promise<{ cache: RoleCache } | { stale: string }> => {
+  try {
+    return { cache: await fetching() };
+  } catch (error) {
+    const known = asDiskError(error, `fetching role ${request.key}`);
+    const mayKeep = isCached && request.freshness === 'try';
+    if (known instanceof GitError) {
+      if (mayKeep) return { stale: known.complaint };
+      throw notFetched(request, isCached, known);
+    }
+    if (mayKeep && known instanceof JackinError && !isOurOwn(known)) return { stale: known.hint === undefined ? known.message : `${known.message}. ${known.hint}` };
+    throw known;
+  }
+};
+
 /** Opens a role that comes by git: from the cache where that is enough. Throws `conflict` for a source that moved or was rewritten. */
 export const openGitRole = async (request: GitRoleRequest, world: RoleWorld): Promise<OpenedRole> => {
   const { key, source, branch, freshness } = request;
   const dir = roleDir(world.paths, key);
-  const call = { env: world.env, signal: world.signal };
   const underLock = <T>(work: () => Promise<T>): Promise<T> =>
     withRoleLock(dir, world.signal, (owner) => world.report({ step: `role ${key}`, message: `another jackin (${owner}) fetches it: waiting` }), work);
-  let cache = await readCache(dir);
-  let unreachable: string | undefined;
+  const cache = await readCache(dir);
   if (cache !== undefined && freshness !== 'replace' && !isSameSource(cache.url, source.url)) throw sourceMoved(key, cache.url, source);
   const cached = entryOf(cache, branch);
-  if (cached === undefined || freshness !== 'cached') {
-    try {
-      cache = await underLock(() => fetchInto(dir, request, world));
-    } catch (error) {
-      if (!(error instanceof GitError)) throw asDiskError(error, `fetching role ${key}`);
-      if (cached === undefined || freshness !== 'try') throw notFetched(request, error);
-      unreachable = error.complaint;
-    }
-  }
-  const current = cache!;
-  const head = entryOf(current, branch)!;
-  const repository = () => openRepository(repositoryDir(dir), call);
+  if (cached !== undefined && freshness === 'cached') return opened({ dir, key, world, underLock, current: cache!, head: cached, isNew: false });
+  const fetched = await fetchOrKeep(request, cached !== undefined, () => underLock(() => fetchInto(dir, request, world)));
+  const current = 'cache' in fetched ? fetched.cache : cache!;
+  const role = opened({ dir, key, world, underLock, current, head: entryOf(current, branch)!, isNew: true });
+  return 'stale' in fetched ? { ...role, stale: fetched.stale } : role;
+};
+
+interface Opening {
+  dir: string;
+  key: string;
+  world: RoleWorld;
+  underLock: <T>(work: () => Promise<T>) => Promise<T>;
+  current: RoleCache;
+  head: { commit: string; at: string };
+  /** Something newer was looked for. */
+  isNew: boolean;
+}
+
+const opened = ({ dir, key, world, underLock, current, head, isNew }: Opening): OpenedRole => {
+  const repository = () => openRepository(repositoryDir(dir), { env: world.env, signal: world.signal });
+  /** Another jackin may have written it meanwhile. Under the lock. */
+  const cacheNow = async (): Promise<RoleCache> => (await readCache(dir)) ?? current;
+  const checkout = async (commit: string, read: ReadFolder): Promise<RoleFacts> => {
+    const cache = await cacheNow();
+    const there = await openCheckout(dir, cache, commit, read);
+    if (there !== undefined) return there;
+    const wasThere = cache.contents[commit] !== undefined;
+    const role = await makeCheckout(dir, await repository(), cache, commit, read);
+    return wasThere ? { ...role, notes: [...role.notes, `the cached files of role ${key} at ${commit.slice(0, 12)} were changed: they were written anew`] } : role;
+  };
   return {
     url: current.url,
     head: head.commit,
     fetchedAt: new Date(head.at),
-    ...(unreachable !== undefined && { unreachable }),
     repository,
-    checkout: async (commit, read) => {
-      const there = await openCheckout(dir, key, current, commit, read);
-      if (there !== undefined) return there;
-      return underLock(async () => {
-        const now = (await readCache(dir)) ?? current;
-        return (await openCheckout(dir, key, now, commit, read)) ?? makeCheckout(dir, await repository(), now, commit, read);
-      });
+    checkout: async (commit, read) => (await openCheckout(dir, current, commit, read)) ?? underLock(() => checkout(commit, read)),
+    holds: async (commit) => current.contents[commit] !== undefined || (await repository()).has(commit),
+    knownFault: (commit) => (isNew ? undefined : faultIn(current, commit, world.version)),
+    rememberFault: async (commit, fault) => {
+      if (fault === undefined && current.faults[commit] === undefined) return;
+      await underLock(async () => writeFault(dir, await cacheNow(), commit, fault && { ...fault, by: world.version }));
     },
-    tidy: (keep) => underLock(async () => dropOldCheckouts(dir, (await readCache(dir)) ?? current, keep)),
+    tidy: (keep) => underLock(async () => dropOldCheckouts(dir, await cacheNow(), keep)),
   };
 };

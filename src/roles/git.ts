@@ -22,6 +22,8 @@ const SETTINGS = [
   'filter.lfs.process=',
   'filter.lfs.required=false',
   'fetch.fsckObjects=true',
+  // The objects of a small pack would be unpacked before the last check. A pack can be removed again.
+  'fetch.unpackLimit=1',
   // Old and harmless, and in the history of many repositories.
   'fetch.fsck.zeroPaddedFilemode=ignore',
   'fetch.fsck.missingSpaceBeforeDate=ignore',
@@ -100,6 +102,13 @@ export class GitError extends JackinError {
   }
 }
 
+/** There is no git on this machine. */
+export class GitMissing extends JackinError {
+  constructor() {
+    super('not-found', 'there is no git on this machine, and roles come by git', { hint: 'install git, or name a folder, as in `jackin load ./my-role`' });
+  }
+}
+
 const interrupted = (): JackinError => new JackinError('interrupted', 'git: interrupted');
 
 /** Runs git on one repository. Throws `GitError`, `not-found` where there is no git, and `interrupted`. */
@@ -135,7 +144,7 @@ export const runGit = async (repository: string, args: readonly string[], call: 
   } catch (error) {
     const { stderr, code, isMaxBuffer } = error as { stderr?: string; code?: string; isMaxBuffer?: boolean };
     if (call.signal.aborted) throw interrupted();
-    if (code === 'ENOENT') throw new JackinError('not-found', 'there is no git on this machine, and roles come by git', { hint: 'install git, or name a folder, as in `jackin load ./my-role`' });
+    if (code === 'ENOENT') throw new GitMissing();
     if (silent) throw new GitError(`the server has said nothing for ${silenceMs / 1000} seconds`, error);
     if (isMaxBuffer) throw new JackinError('usage', `git has more than ${MAX_OUTPUT / 1024 / 1024} MiB to tell of this repository: that is too much for a role`);
     if (/No space left on device|Disk quota exceeded/.test(stderr ?? '')) {

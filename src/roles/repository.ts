@@ -23,7 +23,7 @@ export interface Repository {
   describe(commit: string): Promise<CommitInfo>;
   /** Number of commits between the two. */
   distance(older: string, newer: string): Promise<number>;
-  /** Writes the files of a commit into an empty directory. */
+  /** Writes the files of a commit into an empty directory. Throws `usage` for more than a role may hold; until then nothing of the commit may be compared. */
   extract(commit: string, directory: string): Promise<void>;
 }
 
@@ -76,6 +76,23 @@ const removeLocks = async (directory: string): Promise<void> => {
 };
 
 /**
+ * Fetches, and removes what came of a fetch that failed. git checks some files only
+ * when it has kept their pack: the next fetch would find the objects here and check
+ * nothing. Only for whoever holds the lock of the role.
+ */
+const withoutRefused = async <T>(directory: string, fetching: () => Promise<T>): Promise<T> => {
+  const packs = path.join(directory, 'objects', 'pack');
+  const list = async (): Promise<string[]> => (await unlessMissing(readdir(packs))) ?? [];
+  const before = await list();
+  try {
+    return await fetching();
+  } catch (error) {
+    for (const name of (await list()).filter((one) => !before.includes(one))) await rm(path.join(packs, name), { force: true });
+    throw error;
+  }
+};
+
+/**
  * A `.gitattributes` of the role could have git write other bytes than those that are
  * trusted and shown: another encoding, other line ends, `$Id$`. This goes before it.
  */
@@ -107,11 +124,9 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
       await removeLocks(directory);
       const target = localRef(ref);
       const source = ref === 'HEAD' ? 'HEAD' : `refs/heads/${ref}`;
-      await git(['fetch', '--progress', '--no-tags', '--no-recurse-submodules', '--', url, `+${source}:${target}`], { network: true, ...(await operatorSsh(directory, call)) });
-      const commit = (await git(['rev-parse', '--verify', '--quiet', `${target}^{commit}`])).trim();
-      // A few trees that hold each other many times are small to fetch, and endless to compare.
-      await assertSmall(commit);
-      return commit;
+      const more = { network: true, ...(await operatorSsh(directory, call)) };
+      await withoutRefused(directory, () => git(['fetch', '--progress', '--no-tags', '--no-recurse-submodules', '--', url, `+${source}:${target}`], more));
+      return (await git(['rev-parse', '--verify', '--quiet', `${target}^{commit}`])).trim();
     },
     has: async (commit) => (await orUndefined(git(['cat-file', '-e', `${commit}^{commit}`]))) !== undefined,
     isAncestor: async (older, newer) => (await orUndefined(git(['merge-base', '--is-ancestor', older, newer]))) !== undefined,
@@ -119,11 +134,14 @@ export const openRepository = async (directory: string, call: GitCall): Promise<
     diff: (older, newer, files) => git(['diff', '--no-color', '--no-ext-diff', '--no-textconv', '--no-renames', older, newer, '--', ...files.map((file) => `:(literal,top)${file}`)]),
     readFile: (commit, file) => orUndefined(git(['cat-file', 'blob', `${commit}:${file}`])),
     describe: async (commit) => {
-      const [author = '', date = '', subject = ''] = (await git(['show', '--no-patch', '--no-show-signature', '--format=%an%x00%cI%x00%s', commit])).trimEnd().split('\0');
+      // Unlike `show`, which compares a commit with its parent even where no patch is wanted: that one may be endless.
+      const told = await git(['rev-list', '--max-count=1', '--format=%an%x00%cI%x00%s', commit]);
+      const [author = '', date = '', subject = ''] = told.slice(told.indexOf('\n') + 1).trimEnd().split('\0');
       return { author, date, subject };
     },
     distance: async (older, newer) => Number((await git(['rev-list', '--count', `${older}..${newer}`])).trim()),
     extract: async (commit, target) => {
+      // A few trees that hold each other many times are small to fetch, and endless to compare.
       await assertSmall(commit);
       await overruleAttributes(directory);
       const scratch = await mkdtemp(`${directory}-index-`);

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
 import type { RoleFacts } from '../plan/facts.ts';
 import { asDiskError, ensurePrivateDir, unlessMissing, writeFileAtomic } from '../shared/atomic-files.ts';
-import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+import { type ErrorCode, EXIT_CODES, isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { withFileLock } from '../shared/lock.ts';
 import { isCommit, type Repository } from './repository.ts';
 
@@ -19,6 +19,14 @@ import { isCommit, type Repository } from './repository.ts';
 const commit = z.string().refine(isCommit);
 const fetched = z.object({ commit, at: z.iso.datetime() });
 
+const fault = z.object({
+  /** One line for a person. */
+  why: z.string(),
+  code: z.enum(Object.keys(EXIT_CODES) as [ErrorCode]),
+  /** Version of jackin that has found it: another one may have other rules. */
+  by: z.string(),
+});
+
 const CacheSchema = z.object({
   version: z.literal(1),
   url: z.string(),
@@ -27,12 +35,26 @@ const CacheSchema = z.object({
   branches: z.record(z.string(), fetched),
   /** Digest of the files of each checkout: whoever changes one is noticed. */
   contents: z.record(commit, z.string()),
+  /** Commits that were fetched and cannot be used. */
+  faults: z.record(commit, fault).default({}),
 });
 
 export type RoleCache = z.infer<typeof CacheSchema>;
 
+/** Why a commit of a role cannot be used, and the code of the error that says so. */
+export type CommitFault = Omit<z.infer<typeof fault>, 'by'>;
+
+/** The fault of a commit, when this version of jackin has found it. */
+export const faultIn = ({ faults }: RoleCache, at: string, version: string): CommitFault | undefined => {
+  const found = faults[at];
+  return found?.by === version ? { why: found.why, code: found.code } : undefined;
+};
+
 /** Where one role's cache is. No two keys share a folder: a key holds no dot. */
 export const roleDir = (paths: Paths, key: string): string => path.join(paths.rolesDir, key.replace('/', '.'));
+
+/** The role whose cache is in a folder. */
+export const keyOf = (dir: string): string => path.basename(dir).replace('.', '/');
 
 export const repositoryDir = (dir: string): string => path.join(dir, 'repository.git');
 
@@ -56,7 +78,7 @@ export const readCache = async (dir: string): Promise<RoleCache | undefined> => 
   }
 };
 
-export const emptyCache = (url: string): RoleCache => ({ version: 1, url, head: null, branches: {}, contents: {} });
+export const emptyCache = (url: string): RoleCache => ({ version: 1, url, head: null, branches: {}, contents: {}, faults: {} });
 
 export const writeCache = async (dir: string, cache: RoleCache): Promise<void> => {
   await ensurePrivateDir(dir);
@@ -103,28 +125,36 @@ export const dropCache = async (dir: string): Promise<void> => {
   await rm(repositoryDir(dir), { recursive: true, force: true });
 };
 
-const changedByHand = (dir: string, key: string): JackinError =>
-  new JackinError('conflict', `the cached files of role ${key} were changed: ${dir} is not what was fetched`, {
-    hint: `what is cached must be what was trusted. Work on a copy of your own, as in \`jackin load ./my-role\`; \`jackin role update ${key} --replace\` fetches it anew`,
+const repositoryChanged = (dir: string, at: string): JackinError =>
+  new JackinError('conflict', `${repositoryDir(dir)} was changed: it holds other files for ${at.slice(0, 12)} than were fetched`, {
+    hint: `\`jackin role update ${keyOf(dir)} --replace\` fetches it anew`,
   });
 
 /** Reads the role in a folder. */
 export type ReadFolder = (folder: string) => Promise<RoleFacts>;
 
-/** The role of a commit that was checked out, its content proven unchanged; undefined when there is no such checkout. */
-export const openCheckout = async (dir: string, key: string, cache: RoleCache, at: string, read: ReadFolder): Promise<RoleFacts | undefined> => {
+/** True for errors of reading that a change of the files can cause. An interrupt and a lack of memory or descriptors are none. */
+const isDamage = (error: unknown): boolean =>
+  error instanceof JackinError ? error.code !== 'interrupted' : isErrno(error, 'ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EACCES', 'EPERM');
+
+/** The role of a commit that was checked out, its content proven unchanged; undefined when there is no such checkout, or when its files were changed. */
+export const openCheckout = async (dir: string, cache: RoleCache, at: string, read: ReadFolder): Promise<RoleFacts | undefined> => {
   const content = cache.contents[at];
-  const folder = checkoutDir(dir, at);
-  if (content === undefined || (await unlessMissing(readdir(folder))) === undefined) return undefined;
-  const role = await read(folder).catch((error: unknown) => {
-    // It could be read when it was checked out.
-    throw error instanceof JackinError && error.code !== 'interrupted' ? changedByHand(folder, key) : error;
-  });
-  if (role.contentHash !== content) throw changedByHand(folder, key);
-  return role;
+  if (content === undefined) return undefined;
+  try {
+    const role = await read(checkoutDir(dir, at));
+    return role.contentHash === content ? role : undefined;
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
 };
 
-/** Checks a commit out, beside those that are there. Under the lock of the role. */
+/**
+ * Checks a commit out, beside those that are there or in the place of a checkout that
+ * was changed. The files must be those of the first time. Of a commit that cannot be
+ * read no file stays. Under the lock of the role.
+ */
 export const makeCheckout = async (dir: string, repository: Repository, cache: RoleCache, at: string, read: ReadFolder): Promise<RoleFacts> => {
   const folder = checkoutDir(dir, at);
   const draft = `${folder}.draft`;
@@ -136,22 +166,29 @@ export const makeCheckout = async (dir: string, repository: Repository, cache: R
     await rm(folder, { recursive: true, force: true });
     await rename(draft, folder);
     const role = await read(folder);
+    if ((cache.contents[at] ?? role.contentHash) !== role.contentHash) throw repositoryChanged(dir, at);
     // Without this entry a folder counts as not there.
     cache.contents[at] = role.contentHash;
     await writeCache(dir, cache);
     return role;
   } catch (error) {
-    await rm(draft, { recursive: true, force: true }).catch(() => undefined);
+    for (const place of [draft, folder]) await rm(place, { recursive: true, force: true }).catch(() => undefined);
     throw asDiskError(error, `checking out into ${folder}`);
   }
+};
+
+/** Writes down why a commit cannot be used, or that it can. Under the lock of the role. */
+export const writeFault = async (dir: string, cache: RoleCache, at: string, found: (CommitFault & { by: string }) | undefined): Promise<void> => {
+  if (found === undefined) delete cache.faults[at];
+  else cache.faults[at] = found;
+  await writeCache(dir, cache);
 };
 
 /** Removes the checkouts that nobody asks for any more. Under the lock of the role. */
 export const dropOldCheckouts = async (dir: string, cache: RoleCache, keep: readonly string[]): Promise<void> => {
   const wanted = new Set([...keep, ...(cache.head === null ? [] : [cache.head.commit]), ...Object.values(cache.branches).map((branch) => branch.commit)]);
-  for (const old of Object.keys(cache.contents).filter((one) => !wanted.has(one))) {
-    await rm(checkoutDir(dir, old), { recursive: true, force: true });
-    delete cache.contents[old];
-  }
+  const places = (await unlessMissing(readdir(path.join(dir, 'checkouts')))) ?? [];
+  for (const old of places.filter((one) => !wanted.has(one))) await rm(checkoutDir(dir, old), { recursive: true, force: true });
+  for (const known of [cache.contents, cache.faults]) for (const old of Object.keys(known).filter((one) => !wanted.has(one))) delete known[old];
   await writeCache(dir, cache);
 };
