@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { lstat, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
+import { unlessMissing } from '../shared/atomic-files.ts';
 import { closeDirectory, type Directory, openBelow, openDirectory, rawEntryOf, selfOf } from '../shared/directory.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { adviceOn } from '../shared/system-error.ts';
@@ -88,6 +89,9 @@ const destroyIn = (parent: Directory, name: Buffer): void => {
   }
 };
 
+const cannotRemove = (target: string, error: unknown): JackinError =>
+  new JackinError('failed', `cannot remove ${target}: ${messageOf(error)}`, { hint: adviceOn(error)?.hint ?? 'run the command again', cause: error });
+
 const destroy = (target: string): void => {
   try {
     const parent = openDirectory(path.dirname(target));
@@ -98,9 +102,15 @@ const destroy = (target: string): void => {
     }
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return;
-    const hint = adviceOn(error)?.hint ?? 'run the command again';
-    throw new JackinError('failed', `cannot remove ${target}: ${messageOf(error)}`, { hint, cause: error });
+    throw cannotRemove(target, error);
   }
+};
+
+const exists = async (file: string): Promise<boolean> => {
+  const found = await unlessMissing(lstat(file)).catch((error: unknown) => {
+    throw cannotRemove(file, error);
+  });
+  return found !== undefined;
 };
 
 const DOOMED = '.removing-';
@@ -112,13 +122,12 @@ const DOOMED = '.removing-';
  */
 export const removeTree = async (directory: string): Promise<void> => {
   const doomed = path.join(path.dirname(directory), `${DOOMED}${path.basename(directory)}`);
+  destroy(doomed);
   try {
-    destroy(doomed);
     await rename(directory, doomed);
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return;
-    if (error instanceof JackinError) throw error;
-    if (!isErrno(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw new JackinError('failed', `cannot remove ${directory}: ${messageOf(error)}`, { cause: error });
+    if (!isErrno(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw cannotRemove(directory, error);
   }
   destroy((await exists(doomed)) ? doomed : directory);
 };
@@ -128,9 +137,3 @@ export const finishRemovals = async (parent: string): Promise<void> => {
   const names = await readdir(parent).catch((): string[] => []);
   for (const name of names) if (name.startsWith(DOOMED)) destroy(path.join(parent, name));
 };
-
-const exists = (file: string): Promise<boolean> =>
-  lstat(file).then(
-    () => true,
-    () => false,
-  );
