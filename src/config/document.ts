@@ -1,6 +1,7 @@
 import { parse, TomlError } from 'smol-toml';
 import { type AST, ParseError, parseTOML } from 'toml-eslint-parser';
 import type { Problem } from './problems.ts';
+import { findExcess } from './size.ts';
 
 export type KeyPath = readonly (string | number)[];
 
@@ -92,6 +93,11 @@ const firstLine = (message: string): string => (message.split('\n')[0] ?? messag
 // A line without one may be the inside of a text of several lines.
 const withoutValue = (line: string): string => (line.includes('=') ? line.replace(/=.*$/s, '= …') : '');
 
+const placeAt = (text: string, at: number): Position => {
+  const before = text.slice(0, at).split('\n');
+  return { line: before.length, column: before.at(-1)!.length + 1 };
+};
+
 const makeProblem = (
   file: string,
   lines: readonly string[],
@@ -115,6 +121,8 @@ export const parseDocument = (file: string, text: string): TomlDocument | Proble
   if (Buffer.byteLength(text) > MAX_TOML_BYTES) {
     return makeProblem(file, [], { line: 1, column: 1 }, `larger than ${MAX_TOML_BYTES} bytes`, true);
   }
+  const excess = findExcess(text);
+  if (excess !== undefined) return makeProblem(file, [], placeAt(text, excess.at), excess.message, true);
   let value: Record<string, unknown>;
   try {
     value = parse(text);

@@ -10,7 +10,7 @@ import { assertWorkspaceName, readUpgraded, unknownWorkspace } from './files.ts'
 import { lookUp } from './layers.ts';
 import { type PlannedMigration, persistMigration, planMigration } from './migrate.ts';
 import { type Paths, workspaceFile } from './paths.ts';
-import { configError } from './problems.ts';
+import { configError, problemLines } from './problems.ts';
 import { ConfigSchema, CONFIG_VERSION, WorkspaceSchema } from './schema.ts';
 import { validateDocument } from './validate.ts';
 import { CHANGES, isTaken, makeFolderOf, removeFile, writeConfigFile } from './write.ts';
@@ -112,7 +112,7 @@ const assertValid = (schema: z.ZodType, file: string, text: string): void => {
   const document = parseDocument(file, text.replace(/^\uFEFF/, ''));
   const result = isProblem(document) ? { ok: false as const, problems: [document] } : validateDocument(schema, document);
   if (result.ok) return;
-  throw new JackinError('usage', `this cannot be saved in ${file}:\n${result.problems.map(({ message }) => `  ${message}`).join('\n')}`, {
+  throw new JackinError('usage', `this cannot be saved in ${file}:\n${problemLines(result.problems, ({ message }) => `  ${message}`).join('\n')}`, {
     hint: 'nothing was changed',
   });
 };

@@ -24,10 +24,25 @@ export const renderProblem = ({ file, line, column, message, lineText }: Problem
   return `${head}\n    ${printable(lineText)}\n    ${' '.repeat(Math.max(0, column - 1))}^`;
 };
 
+/** Problems that are told. A file of one mistake over and over would fill a log, and nobody reads on. */
+export const MAX_TOLD = 50;
+
+/** The first problems, and how many come after them. */
+export const firstProblems = <T>(problems: readonly T[]): { told: T[]; more: number } => ({
+  told: problems.slice(0, MAX_TOLD),
+  more: Math.max(0, problems.length - MAX_TOLD),
+});
+
+/** The lines of the first problems, and one that counts the others. */
+export const problemLines = <T>(problems: readonly T[], show: (problem: T) => string): string[] => {
+  const { told, more } = firstProblems(problems);
+  return more === 0 ? told.map(show) : [...told.map(show), `and ${more} more`];
+};
+
 /** One error for all problems of all files, in the order of the files and of their lines. */
 export const configError = (problems: readonly Problem[], hint?: string): JackinError => {
   const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
-  return new JackinError('config.invalid', [`${count} in the configuration`, ...problems.map(renderProblem)].join('\n'), {
+  return new JackinError('config.invalid', [`${count} in the configuration`, ...problemLines(problems, renderProblem)].join('\n'), {
     hint: hint ?? 'nothing was changed and nothing was started: correct the file and run the command again',
   });
 };

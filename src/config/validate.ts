@@ -1,7 +1,7 @@
 import type * as z from 'zod';
 import type { KeyPath, TomlDocument } from './document.ts';
 import { didYouMean } from './nearest.ts';
-import type { Problem } from './problems.ts';
+import { MAX_TOLD, type Problem } from './problems.ts';
 
 /** The parts of a zod schema that tell which keys are known where. */
 interface SchemaShape {
@@ -36,25 +36,45 @@ export const knownKeys = (schema: z.ZodType, path: KeyPath): string[] => {
   return current === undefined ? [] : keysOf(current);
 };
 
+/** A key of any length must not fill the screen. */
+const shortened = (key: string): string => (key.length > 80 ? `${key.slice(0, 80)}…` : key);
+
+const MAX_STEPS = 12;
+
+/** A path of any depth must not fill it either. */
+const shownPath = (path: KeyPath): string => {
+  const steps = path.slice(0, MAX_STEPS).map((step) => shortened(String(step)));
+  return [...steps, ...(path.length > MAX_STEPS ? ['…'] : [])].join('.');
+};
+
 /** A key of the file's top that was written below a `[table]` header belongs to that table in TOML: say which line to move. */
 const misplacedKey = (schema: z.ZodType, document: TomlDocument, path: KeyPath, key: string): string => {
   if (path.length === 0 || !knownKeys(schema, []).includes(key)) return '';
   const { line } = document.locate([...path, key]);
-  const firstTable = document.text.split('\n').findIndex((text) => /^\s*\[/.test(text)) + 1;
-  if (firstTable === 0) return '';
-  return `"${key}" is a key of the top of the file, but it stands below a header and so belongs to [${path.join('.')}]: move line ${line} above line ${firstTable}`;
+  const firstTable = /^[ \t]*\[/m.exec(document.text);
+  if (firstTable === null) return '';
+  const target = document.text.slice(0, firstTable.index).split('\n').length;
+  return `"${key}" is a key of the top of the file, but it stands below a header and so belongs to [${shownPath(path)}]: move line ${line} above line ${target}`;
 };
 
-/** A key of any length must not fill the screen. */
-const shortened = (key: string): string => (key.length > 80 ? `${key.slice(0, 80)}…` : key);
+/** A problem whose sentence is made only when it is told: looking for what was meant takes time. */
+interface Found {
+  path: KeyPath;
+  message: () => string;
+  withValue: boolean;
+}
 
-const unknownKeyProblems = (schema: z.ZodType, document: TomlDocument, path: KeyPath, keys: string[]): Problem[] =>
-  keys.map((key) => {
-    const known = knownKeys(schema, path);
-    const where = path.length === 0 ? '' : ` in [${path.join('.')}]`;
-    const advice = known.length === 0 ? '' : `; ${didYouMean(key, known) || `known here: ${known.join(', ')}`}`;
-    return document.problem([...path, key], misplacedKey(schema, document, path, key) || `unknown key "${shortened(key)}"${where}${advice}`, false);
-  });
+const unknownKeys = (schema: z.ZodType, document: TomlDocument, path: KeyPath, keys: string[]): Found[] =>
+  keys.map((key) => ({
+    path: [...path, key],
+    withValue: false,
+    message: () => {
+      const known = knownKeys(schema, path);
+      const where = path.length === 0 ? '' : ` in [${shownPath(path)}]`;
+      const advice = known.length === 0 ? '' : `; ${didYouMean(key, known) || `known here: ${known.join(', ')}`}`;
+      return misplacedKey(schema, document, path, key) || `unknown key "${shortened(key)}"${where}${advice}`;
+    },
+  }));
 
 const quoted = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');
 
@@ -87,7 +107,7 @@ const narrow = (issue: z.core.$ZodIssue): z.core.$ZodIssue[] => {
 const depth = (issues: { path: PropertyKey[] }[]): number => Math.max(0, ...issues.map(({ path }) => path.length));
 
 /** A missing key has no place of its own: the problem points at the table that lacks it. */
-const keyName = (path: KeyPath): string => (path.length === 0 ? '' : `${path.join('.')}: `);
+const keyName = (path: KeyPath): string => (path.length === 0 ? '' : `${shownPath(path)}: `);
 
 /** Every problem that `schema` has with the document, each at its place, in the order of the text. */
 export const validateDocument = <T>(
@@ -96,11 +116,19 @@ export const validateDocument = <T>(
 ): { ok: true; value: T } | { ok: false; problems: Problem[] } => {
   const result = schema.safeParse(document.value, { reportInput: true });
   if (result.success) return { ok: true, value: result.data };
-  const problems = result.error.issues.flatMap(narrow).flatMap((issue) => {
+  const found = result.error.issues.flatMap(narrow).flatMap((issue): Found[] => {
     const path = issue.path as KeyPath;
-    if (issue.code === 'unrecognized_keys') return unknownKeyProblems(schema, document, path, issue.keys);
-    return [document.problem(path, `${keyName(path)}${describe(issue)}`)];
+    if (issue.code === 'unrecognized_keys') return unknownKeys(schema, document, path, issue.keys);
+    return [{ path, message: () => `${keyName(path)}${describe(issue)}`, withValue: true }];
   });
-  problems.sort((a, b) => a.line - b.line || a.column - b.column);
-  return { ok: false, problems };
+  return { ok: false, problems: told(document, found) };
+};
+
+/** In the order of the text. Those that are only counted say no more than that something is wrong. */
+const told = (document: TomlDocument, found: Found[]): Problem[] => {
+  const placed = found.map((one) => ({ ...one, place: document.locate(one.path) }));
+  placed.sort((a, b) => a.place.line - b.place.line || a.place.column - b.place.column);
+  return placed.map(({ path, message, withValue }, index) =>
+    document.problem(path, index < MAX_TOLD ? message() : `${keyName(path)}is wrong`, withValue),
+  );
 };

@@ -1,4 +1,4 @@
-import { link, readFile, readdir, unlink } from 'node:fs/promises';
+import { link, readdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
@@ -6,7 +6,10 @@ import type { Engine } from '../docker/engine.ts';
 import { asDiskError, createPrivateFile, ensureDir, sweepTemporaries, temporaryName } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { isAlive } from '../shared/owner.ts';
+import { readBounded } from '../shared/read-bounded.ts';
 import { finishRemovals, removeTree } from './remove-tree.ts';
+
+const MAX_BYTES = 64 * 1024;
 
 /** What a launch is about to make. Written before the first of it exists, removed when the instance stands. */
 const EntrySchema = z.strictObject({
@@ -59,7 +62,7 @@ const parseJson = (text: string): unknown => {
 
 /** The entry in a file; undefined when it is gone or makes no sense. */
 const readEntry = async (paths: Paths, file: string): Promise<JournalEntry | undefined> => {
-  const parsed = EntrySchema.safeParse(parseJson(await readFile(file, 'utf8').catch(() => '')));
+  const parsed = EntrySchema.safeParse(parseJson((await readBounded(file, MAX_BYTES).catch(() => undefined)) ?? ''));
   // The file's name is what the launch claimed: an entry that names another container is not ours to act on.
   return parsed.success && entryFile(paths, parsed.data.container) === file ? parsed.data : undefined;
 };

@@ -1,10 +1,13 @@
-import { lstat, readdir, readFile } from 'node:fs/promises';
+import { lstat, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { asDiskError, unlessMissing, writeFileAtomic } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+import { readBounded } from '../shared/read-bounded.ts';
 
 const RECORD_VERSION = 2;
+
+const MAX_BYTES = 1024 * 1024;
 
 /** What was asked for when the instance was made, without what belonged to that moment: its session and its consents. */
 const MadeForSchema = z.strictObject({
@@ -70,7 +73,7 @@ export const readRecord = async (dataDir: string, container: string): Promise<In
   const file = recordFile(dataDir, container);
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = (await readBounded(file, MAX_BYTES)) ?? '';
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw new JackinError('failed', `cannot read ${file}: ${messageOf(error)}`, { cause: error });

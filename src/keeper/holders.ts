@@ -5,8 +5,11 @@ import type { Paths } from '../config/paths.ts';
 import { isTable, textOf } from '../agents/judge.ts';
 import { ensurePrivateDir, unlessMissing, writeFileAtomic } from '../shared/atomic-files.ts';
 import { isErrno } from '../shared/errors.ts';
+import { readBounded } from '../shared/read-bounded.ts';
 
 /** Which instances hold a lease of which login: written in the state of each, beside its record. */
+
+const MAX_BYTES = 64 * 1024;
 
 const leaseFile = (instanceDir: string): string => path.join(instanceDir, '.jackin', 'lease.json');
 
@@ -22,8 +25,7 @@ export const writeLease = async (instanceDir: string, account: string | undefine
 export const readLease = async (instanceDir: string): Promise<string | undefined> => {
   try {
     // Whatever stands there in its place: nothing is followed, and nothing is waited for.
-    const flag = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-    const value: unknown = JSON.parse(await readFile(leaseFile(instanceDir), { encoding: 'utf8', flag }));
+    const value: unknown = JSON.parse((await readBounded(leaseFile(instanceDir), MAX_BYTES, constants.O_NOFOLLOW)) ?? '');
     return isTable(value) && value['agent'] === 'kimi' ? textOf(value, 'login') : undefined;
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EISDIR', 'ELOOP') || error instanceof SyntaxError) return undefined;

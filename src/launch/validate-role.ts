@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { type Problem, renderProblem } from '../config/problems.ts';
+import { firstProblems, type Problem, renderProblem } from '../config/problems.ts';
 import { substituteConstruct } from '../docker/dockerfile.ts';
 import { MANIFEST, readManifest } from '../roles/find-role.ts';
 import { hashRole } from '../roles/hash-role.ts';
@@ -21,6 +21,8 @@ export interface RoleFault {
 export interface ValidatedRole {
   folder: string;
   faults: RoleFault[];
+  /** How many faults there are beside those. */
+  more: number;
   /** What has no effect, and what is only odd. */
   notes: string[];
 }
@@ -60,6 +62,7 @@ export const validateRole = async (place: string): Promise<ValidatedRole> => {
   });
   const file = path.join(folder, MANIFEST);
   const { manifest, problems } = checkManifest(file, await readManifest(file, folder));
-  if (manifest === undefined) return { folder, faults: problems.map(inManifest), notes: [] };
-  return { folder, faults: await checkFiles(folder, manifest), notes: manifest.notes };
+  if (manifest !== undefined) return { folder, faults: await checkFiles(folder, manifest), more: 0, notes: manifest.notes };
+  const { told, more } = firstProblems(problems);
+  return { folder, faults: told.map(inManifest), more, notes: [] };
 };

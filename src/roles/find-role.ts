@@ -1,9 +1,11 @@
 import { constants } from 'node:fs';
-import { open, readdir, realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
+import { MAX_TOML_BYTES } from '../config/document.ts';
 import type { RoleFacts } from '../plan/facts.ts';
 import type { RoleSelector } from '../plan/request.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+import { readBounded } from '../shared/read-bounded.ts';
 import { hashRole } from './hash-role.ts';
 import { assertRoleFiles } from './hooks.ts';
 import { type Manifest, parseManifest } from './manifest.ts';
@@ -19,13 +21,9 @@ export const builtInRoles = async (packageRoot: string): Promise<string[]> => {
 /** Follows no link: whatever stands in the file may be shown in an error. Waits for no other end of a pipe. */
 export const readManifest = async (file: string, folder: string): Promise<string> => {
   try {
-    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      if (!(await handle.stat()).isFile()) throw new JackinError('usage', `${file} is not a plain file`);
-      return await handle.readFile('utf8');
-    } finally {
-      await handle.close();
-    }
+    const text = await readBounded(file, MAX_TOML_BYTES, constants.O_NOFOLLOW);
+    if (text === undefined) throw new JackinError('usage', `${file} is not a plain file`);
+    return text;
   } catch (error) {
     if (error instanceof JackinError) throw error;
     if (isErrno(error, 'ELOOP')) throw new JackinError('usage', `${file} is a link: a role holds no links, they could lead out of it`);

@@ -1,15 +1,16 @@
-import { readFile, unlink } from 'node:fs/promises';
+import { unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { stringify } from 'smol-toml';
 import * as z from 'zod';
 import { AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
-import { isProblem, parseDocument } from '../config/document.ts';
+import { isProblem, MAX_TOML_BYTES, parseDocument } from '../config/document.ts';
 import type { Paths } from '../config/paths.ts';
 import { configError } from '../config/problems.ts';
 import { validateDocument } from '../config/validate.ts';
 import type { RoleFacts } from '../plan/facts.ts';
 import { ensureDir, unlessMissing, writeFileAtomic } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
+import { readBounded } from '../shared/read-bounded.ts';
 import { LOCK_FILE } from '../shared/context-files.ts';
 import { roleDir } from './role-cache.ts';
 
@@ -49,13 +50,14 @@ export const lockFileOf = (paths: Paths, { key, source }: Pick<RoleFacts, 'key' 
 
 /** The lock of a role; undefined when it is not pinned. Throws `config.invalid`, with its lines, for one that cannot be understood. */
 export const readLock = async (file: string): Promise<RoleLock | undefined> => {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readBounded(file, MAX_TOML_BYTES);
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw new JackinError('failed', `cannot read ${file}: ${messageOf(error)}`, { cause: error });
   }
+  if (text === undefined) throw new JackinError('config.invalid', `${file} is not a plain file`);
   const document = parseDocument(file, text);
   if (isProblem(document)) throw configError([document]);
   const result = validateDocument(LockSchema, document);

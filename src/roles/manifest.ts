@@ -1,7 +1,7 @@
 import type { AgentSlug } from '../agents/agents.ts';
 import { isProblem, parseDocument, type TomlDocument } from '../config/document.ts';
 import { originOf } from '../config/layers.ts';
-import { configError, type Problem } from '../config/problems.ts';
+import { configError, type Problem, problemLines } from '../config/problems.ts';
 import type { EnvEntry } from '../config/resolve-env.ts';
 import { validateDocument } from '../config/validate.ts';
 import { HOOK_NAMES, type RoleHook } from '../plan/hooks.ts';
@@ -38,16 +38,10 @@ export interface CheckedManifest {
   problems: Problem[];
 }
 
-/** More of them help nobody. */
-const MAX_PROBLEMS = 100;
-
-/** In the order of the text, each place and sentence once, and not without end. */
+/** In the order of the text, each place and sentence once. */
 const arranged = (problems: Problem[]): Problem[] => {
   const unique = [...new Map(problems.map((problem) => [JSON.stringify([problem.line, problem.column, problem.message]), problem])).values()];
-  const sorted = unique.sort((a, b) => a.line - b.line || a.column - b.column);
-  const first = sorted.slice(0, MAX_PROBLEMS);
-  const next = sorted[MAX_PROBLEMS];
-  return next === undefined ? first : [...first, { ...next, message: `and ${sorted.length - MAX_PROBLEMS} more, from here on`, lineText: '' }];
+  return unique.sort((a, b) => a.line - b.line || a.column - b.column);
 };
 
 const withoutEnv = (document: TomlDocument): TomlDocument => {
@@ -71,7 +65,7 @@ const filesOf = (document: TomlDocument, { dockerfile, hooks = {} }: ManifestTom
 ];
 
 const notesOf = (document: TomlDocument): string[] =>
-  arranged([...agentNotes(document), ...envNotes(document)]).map(({ file, line, message }) => `${file}:${line}: ${message}`);
+  problemLines(arranged([...agentNotes(document), ...envNotes(document)]), ({ file, line, message }) => `${file}:${line}: ${message}`);
 
 const read = (document: TomlDocument, value: ManifestToml): Manifest => {
   const agents = ownAgents(document) as AgentSlug[];

@@ -1,11 +1,14 @@
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import type { Paths } from '../config/paths.ts';
 import { asDiskError, ensureDir, writeFileAtomic } from '../shared/atomic-files.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
 import { withFileLock } from '../shared/lock.ts';
+import { readBounded } from '../shared/read-bounded.ts';
 import { isCommit } from './repository.ts';
+
+/** Thousands of roles; more would be read again before every launch. */
+const MAX_BYTES = 1024 * 1024;
 
 const RecordSchema = z.object({
   url: z.string(),
@@ -24,7 +27,7 @@ export type TrustRecord = z.infer<typeof RecordSchema>;
 export const readTrust = async ({ trustFile }: Paths): Promise<ReadonlyMap<string, TrustRecord>> => {
   let text: string;
   try {
-    text = await readFile(trustFile, 'utf8');
+    text = (await readBounded(trustFile, MAX_BYTES)) ?? '';
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return new Map();
     throw new JackinError('failed', `cannot read ${trustFile}: ${messageOf(error)}`, { cause: error });

@@ -4,10 +4,8 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
-const root = path.resolve(import.meta.dirname, '..', '..');
+import { bundleProgram } from './bundled-program.ts';
 
 let folder: string;
 let main: string;
@@ -15,31 +13,13 @@ let env: Record<string, string>;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'jackin-process-'));
-  // As the product is bundled, with an engine's client that reaches nobody.
-  const client = path.join(folder, 'client.mjs');
-  await writeFile(client, `export default class { version() { return Promise.reject(Object.assign(new Error('no'), { code: 'ECONNREFUSED' })); } }`);
-  const { ESM_BANNER } = (await import(path.join(root, 'scripts/lib/bundle-capsule.mjs'))) as { ESM_BANNER: { js: string } };
-  const outdir = path.join(folder, 'dist');
-  await build({
-    entryPoints: [path.join(root, 'src/main.ts')],
-    outdir,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    alias: { dockerode: client },
-    banner: ESM_BANNER,
-    logLevel: 'error',
-    define: { 'process.env.JACKIN_BUILD_VERSION': '"1.2.3"' },
-  });
-  await writeFile(path.join(outdir, 'package.json'), '{"type":"module"}');
+  main = await bundleProgram(folder);
   await mkdir(path.join(folder, 'roles', 'some'), { recursive: true });
   await writeFile(path.join(folder, 'roles', 'some', 'jackin.role.toml'), 'version = "v1alpha6"\ndockerfile = "Dockerfile"\nagents = ["kimi"]\n[kimi]\n');
   await writeFile(path.join(folder, 'roles', 'some', 'Dockerfile'), 'FROM projectjackin/construct:trixie\n');
   await mkdir(path.join(folder, 'construct'));
   await writeFile(path.join(folder, 'construct', 'Dockerfile'), 'FROM scratch\n');
   for (const name of ['config', 'user', 'project']) await mkdir(path.join(folder, name));
-  main = path.join(outdir, 'main.js');
   env = { PATH: process.env.PATH ?? '', HOME: path.join(folder, 'user'), JACKIN_CONFIG_DIR: path.join(folder, 'config'), JACKIN_HOME_DIR: path.join(folder, 'home') };
   await chmod(folder, 0o755);
 });

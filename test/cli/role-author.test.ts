@@ -94,7 +94,7 @@ describe('role validate', () => {
     const { code, stdout } = await role('validate', '--format', 'json');
     expect({ code, data: JSON.parse(stdout).data }).toEqual({
       code: 0,
-      data: { folder: sandbox.project, valid: true, problems: [], notes: [`${at('jackin.role.toml')}:6: docker has no effect in this version of jackin`] },
+      data: { folder: sandbox.project, valid: true, problems: [], more_problems: 0, notes: [`${at('jackin.role.toml')}:6: docker has no effect in this version of jackin`] },
     });
     const loaded = await sandbox.run(['load', '.', '--dry-run']);
     expect(loaded.stdout).toContain('docker has no effect in this version of jackin');

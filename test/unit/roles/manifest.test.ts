@@ -100,10 +100,10 @@ describe('what a role asks for', () => {
   });
 
   it.each([
-    ['10,000 variables', () => variables(10_000, () => 'depends_on = ["env.V1"]'), /env: 10000 variables are more than the 500 that a role may have/],
-    ['every variable depending on every other', () => variables(150, (index) => `depends_on = [${Array.from({ length: 150 }, (_, other) => `"env.V${(index + other) % 150}"`).join(', ')}]`), /cannot depend on itself/],
+    ['1,500 variables', () => variables(1500, () => 'depends_on = ["env.V1"]'), /env: 1500 variables are more than the 500 that a role may have/],
+    ['every variable depending on every other', () => variables(90, (index) => `depends_on = [${Array.from({ length: 90 }, (_, other) => `"env.V${(index + other) % 90}"`).join(', ')}]`), /cannot depend on itself/],
     ['references that never close', () => `[claude]\n[env.X]\ndefault = "${'${env.'.repeat(100_000)}"\nunknown = 1\n`, /unknown key "unknown"/],
-    ['50,000 agents that there are not', () => `agents = [${'"x",'.repeat(50_000)}]\n`, /and 499\d\d more, from here on/],
+    ['9,000 agents that there are not', () => `agents = [${'"x",'.repeat(9000)}]\n`, /^900\d problems[\s\S]*\nand 89\d\d more$/],
   ])('takes no time to be judged: %s', (_what, text, message) => {
     const start = performance.now();
     expect(() => parse(text())).toThrow(message);
