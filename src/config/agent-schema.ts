@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { isAccountName } from '../agents/account-name.ts';
 import { AGENTS, AGENT_SLUGS, type AgentSlug, type AuthMode } from '../agents/agents.ts';
+import { isOneLine } from './values.ts';
 
 /** A place on the host that is the same wherever jackin is run. */
 export const hostPath = z
@@ -58,6 +59,7 @@ const agentBlock = (slug: AgentSlug) => {
         .string()
         .min(1)
         .max(200)
+        .refine(isOneLine, { error: 'expected one line without control characters' })
         .optional()
         .meta({
           description: `The account whose ${name} login may be copied: e-mail address or id, as \`jackin auth status\` shows it. A launch with another one is refused.`,

@@ -96,7 +96,7 @@ const partOf = (document: TomlDocument, path: string[], value: Table): TomlDocum
   ...document,
   value,
   locate: (inner) => document.locate([...path, ...inner]),
-  problem: (inner, message) => document.problem([...path, ...inner], message),
+  problem: (inner, message, withValue) => document.problem([...path, ...inner], message, withValue),
 });
 
 export interface Upgraded {

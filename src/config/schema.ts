@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { isContainerPath, isRoleKey, touches, withoutTrailingSlash } from './values.ts';
+import { isContainerPath, isOneLine, isRoleKey, touches, withoutTrailingSlash } from './values.ts';
 import { AGENTS, AGENT_SLUGS, type AgentSlug } from '../agents/agents.ts';
 import { agentBlocks, hostPath, RELATIVE } from './agent-schema.ts';
 
@@ -57,7 +57,7 @@ export const envName = z.string().superRefine((name, context) => {
 });
 
 const opReference = z.strictObject({
-  op: z.string().startsWith('op://').meta({ description: '1Password reference.', refused: 'anything that does not begin with `op://`' }),
+  op: z.string().startsWith('op://').refine(isOneLine, { error: 'expected a reference without control characters' }).meta({ description: '1Password reference.', refused: 'anything that does not begin with `op://`' }),
   path: z.string().optional().describe('What the reference points at, for people.'),
   account: z.string().optional().meta({ description: '1Password account to read from.', otherwise: 'the one that `op` is signed in to' }),
 });
@@ -140,7 +140,8 @@ const git = z
 /** A git source that runs no program of its own and holds no login. */
 const gitUrl = z
   .string()
-  .regex(/^(https:\/\/[A-Za-z0-9[][^\s@]*|ssh:\/\/(git@)?[A-Za-z0-9[][^\s@]*|git@[A-Za-z0-9][\w.-]*:[\w./~-]+|\/\S+)$/, 'expected an https or ssh URL without a login in it, or an absolute path');
+  .regex(/^(https:\/\/[A-Za-z0-9[][^\s@]*|ssh:\/\/(git@)?[A-Za-z0-9[][^\s@]*|git@[A-Za-z0-9][\w.-]*:[\w./~-]+|\/\S+)$/, 'expected an https or ssh URL without a login in it, or an absolute path')
+  .refine(isOneLine, { error: 'expected an address without control characters' });
 
 const agentVersions = z
   .strictObject(

@@ -1,6 +1,7 @@
 import type * as z from 'zod';
 import type { KeyPath, TomlDocument } from './document.ts';
 import { didYouMean } from './nearest.ts';
+import { findNul } from './nul.ts';
 import { MAX_TOLD, type Problem } from './problems.ts';
 
 /** The parts of a zod schema that tell which keys are known where. */
@@ -115,17 +116,23 @@ export const validateDocument = <T>(
   document: TomlDocument,
 ): { ok: true; value: T } | { ok: false; problems: Problem[] } => {
   const result = schema.safeParse(document.value, { reportInput: true });
-  if (result.success) return { ok: true, value: result.data };
-  const found = result.error.issues.flatMap(narrow).flatMap((issue): Found[] => {
+  const nul = findNul(document);
+  if (result.success && nul.length === 0) return { ok: true, value: result.data };
+  const issues = result.success ? [] : result.error.issues.flatMap(narrow);
+  const ofSchema = issues.flatMap((issue): Found[] => {
     const path = issue.path as KeyPath;
     if (issue.code === 'unrecognized_keys') return unknownKeys(schema, document, path, issue.keys);
     return [{ path, message: () => `${keyName(path)}${describe(issue)}`, withValue: true }];
   });
-  return { ok: false, problems: told(document, found) };
+  const told = new Set(ofSchema.map(({ path }) => JSON.stringify(path)));
+  const ofNul = nul
+    .filter((path) => !told.has(JSON.stringify(path)))
+    .map((path): Found => ({ path, message: () => `${keyName(path)}holds a NUL character, which no text that is handed on can`, withValue: false }));
+  return { ok: false, problems: tell(document, [...ofSchema, ...ofNul]) };
 };
 
 /** In the order of the text. Those that are only counted say no more than that something is wrong. */
-const told = (document: TomlDocument, found: Found[]): Problem[] => {
+const tell = (document: TomlDocument, found: Found[]): Problem[] => {
   const placed = found.map((one) => ({ ...one, place: document.locate(one.path) }));
   placed.sort((a, b) => a.place.line - b.place.line || a.place.column - b.place.column);
   return placed.map(({ path, message, withValue }, index) =>

@@ -8,6 +8,9 @@ export const isRoleKey = (value: string): boolean => ROLE_KEY.test(value);
 export const isWorkspaceName = (name: string): boolean =>
   /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/.test(name) && !name.includes('..');
 
+/** Whether a text can stand in one line. Where more is legal, as in the value of a variable, only NUL is refused. */
+export const isOneLine = (value: string): boolean => !/\p{Cc}/u.test(value);
+
 const hasDots = (value: string): boolean => value.split('/').some((part) => part === '.' || part === '..');
 
 /** Absolute, without a part that leads somewhere else. */

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { AGENT_SLUGS, AGENTS } from '../agents/agents.ts';
 import { envName } from '../config/schema.ts';
+import { isOneLine } from '../config/values.ts';
 
 /** Oldest first; the last one is what this jackin writes. */
 export const MANIFEST_VERSIONS = ['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4', 'v1alpha5', 'v1alpha6'] as const;
@@ -31,6 +32,7 @@ const IMAGE = /^(?=.{1,400}$)(?:[A-Za-z0-9.-]+(?::\d{1,5})?\/)?[a-z0-9]+(?:(?:\.
 const model = z
   .string()
   .regex(/^[^-\s]\S{0,199}$/, 'expected a model name or alias')
+  .refine(isOneLine, { error: 'expected a model name without control characters' })
   .optional()
   .meta({ description: 'Model that the agent is started with.', otherwise: 'the agent’s own', refused: 'what looks like a flag' });
 
