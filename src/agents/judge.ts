@@ -25,7 +25,7 @@ export const sha256 = (bytes: Buffer | string): string => createHash('sha256').u
 export const dead = (why: string): LoginVerdict => ({ state: 'dead', refreshable: false, why });
 
 export const positiveNumber = (value: unknown): number | undefined =>
-  typeof value === 'number' && value > 0 ? value : undefined;
+  typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : undefined;
 
 /** Payload of a JWT, unverified; empty when the token is something else. */
 export const jwtPayload = (token: string): Table => {

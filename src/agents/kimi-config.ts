@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { parse, stringify, TomlError } from 'smol-toml';
 import { messageOf } from '../shared/errors.ts';
 import { isTable, tableOf, textOf } from './judge.ts';
+import { trimTail } from '../shared/trim.ts';
 
 /**
  * What jackin knows of Kimi's `config.toml`: providers, models, and which file
@@ -35,7 +36,7 @@ export const parseKimiConfig = (text: string): { config: KimiConfig } | { broken
 
 export const printKimiConfig = (config: KimiConfig): string => `${stringify(config).trimEnd()}\n`;
 
-const withoutTrailingSlashes = (url: string): string => url.replace(/\/+$/, '');
+const withoutTrailingSlashes = (url: string): string => trimTail(url, '/');
 
 /** Name of the credential file, without `.json`, that Kimi Code keeps for a pair of hosts. */
 export const slotForHosts = (baseUrl: string | undefined, oauthHost: string | undefined): string => {

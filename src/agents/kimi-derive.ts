@@ -4,11 +4,12 @@ import { defaultModelOf, MANAGED_PROVIDER, parseKimiConfig, printKimiConfig, slo
 import { CONFIG_FILE, DEVICE_FILE, type KimiFiles, slotFile } from './kimi-login.ts';
 
 /** Provider types that Kimi Code calls by another name. */
-const RENAMED_TYPES: Readonly<Record<string, string>> = {
-  openai_legacy: 'openai',
-  gemini: 'google-genai',
-  google_genai: 'google-genai',
-};
+/** A map: of an object, a type called "constructor" would be found as well. */
+const RENAMED_TYPES: ReadonlyMap<string, string> = new Map([
+  ['openai_legacy', 'openai'],
+  ['gemini', 'google-genai'],
+  ['google_genai', 'google-genai'],
+]);
 
 /** kimi-cli does not write down where it logged in; the global region has its own host. */
 const GLOBAL_REGION = { baseUrl: /^https:\/\/api\.kimi\.ai(\/|$)/, oauthHost: 'https://auth.kimi.ai' };
@@ -32,7 +33,7 @@ const oauthRef = (provider: KimiConfig): KimiConfig => {
 const deriveProvider = (name: string, provider: KimiConfig): KimiConfig => {
   const type = textOf(provider, 'type') ?? 'kimi';
   const derived: KimiConfig = {
-    type: RENAMED_TYPES[type] ?? type,
+    type: RENAMED_TYPES.get(type) ?? type,
     ...pick(provider, ['base_url', 'api_key', 'env', 'custom_headers']),
   };
   const oauth = tableOf(provider, 'oauth');

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { trimTail } from '../shared/trim.ts';
 
 /** The questions that Kimi Code asks at its first start in a folder, and the files that answer them. */
 
@@ -7,7 +8,7 @@ export const NO_MIGRATION_FILE = '.skip-migration-from-kimi-cli';
 
 /** Name under which Kimi Code files what it knows of a folder. */
 const workspaceKey = (folder: string): string => {
-  const root = folder.replace(/\/+$/, '');
+  const root = trimTail(folder, '/');
   const slug = (root.split('/').at(-1) ?? '')
     .toLowerCase()
     .replaceAll(/[^a-z0-9._-]+/g, '-')
@@ -21,5 +22,5 @@ const workspaceKey = (folder: string): string => {
 /** The file, below the Kimi Code home, that says an absolute folder is trusted. */
 export const trustFile = (folder: string, now: Date): { path: string; text: string } => ({
   path: `workspace-trust/${workspaceKey(folder)}`,
-  text: JSON.stringify({ root: folder.replace(/(?<=.)\/+$/, ''), trustedAt: now.getTime() }),
+  text: JSON.stringify({ root: folder.slice(0, 1) + trimTail(folder.slice(1), '/'), trustedAt: now.getTime() }),
 });

@@ -58,7 +58,7 @@ const modelIn = (entry: unknown): KimiModel | { broken: string } => {
   const id = textOf(entry, 'id');
   if (id === undefined) return { broken: 'a model has no id' };
   // It becomes a name that a person types, and a line of what a person is told.
-  if (/[\p{Cc}\p{Cf}]/u.test(id)) return { broken: `the model id ${JSON.stringify(id)} holds characters that nobody can see` };
+  if (/[\p{Cc}\p{Cf}]/u.test(id)) return { broken: `the model id ${JSON.stringify(id.replaceAll(/[\p{Cc}\p{Cf}]/gu, '\ufffd'))} holds characters that nobody can see` };
   const contextSize = entry['context_length'];
   if (typeof contextSize !== 'number' || !Number.isSafeInteger(contextSize) || contextSize < 1) return { broken: `the model ${JSON.stringify(id)} has no context_length` };
   const displayName = textOf(entry, 'display_name');

@@ -14,10 +14,19 @@ export interface FileSecret {
 const MIN_LENGTH = 12;
 const MAX_DEPTH = 32;
 
+/** Longer than any of these words. */
+const MAX_KIND = 40;
+
 const SECRET_KEY = /(token|key|secret|password|passwd|credential|authorization|cookie|access|refresh|jwt)s?$/i;
 
 /** `apiKey@https://…` names the server behind the `@`; a second key of a kind may have a number. */
-const isSecretKey = (key: string): boolean => SECRET_KEY.test(key.split('@')[0]!.replace(/[\W\d_]+$/, ''));
+const isSecretKey = (key: string): boolean => {
+  const [kind = ''] = key.split('@');
+  let end = kind.length;
+  // Not by a pattern: the agent may write a key of a million brackets, and each would be looked for to the end.
+  while (end > 0 && !/[A-Za-z]/.test(kind[end - 1]!)) end -= 1;
+  return SECRET_KEY.test(kind.slice(Math.max(0, end - MAX_KIND), end));
+};
 
 /** What also stands under such keys and is no secret: an address without a password, and a time. */
 const ORDINARY = /^(https?:\/\/[^@\s]*|\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-][\d:]+)?)$/i;
@@ -28,21 +37,21 @@ interface Text {
 }
 
 /** Texts whose key says that they are a secret; of a list with such a key all of them. */
-function* textsBelow(value: unknown, path: string[], isSecret: boolean): Generator<Text> {
+function* textsBelow(value: unknown, path: string[], isSecret: boolean, depth = 0): Generator<Text> {
   if (typeof value === 'string') {
     if (isSecret) yield { path, text: value };
     return;
   }
-  if (path.length >= MAX_DEPTH) return;
+  if (depth >= MAX_DEPTH) return;
   if (Array.isArray(value)) {
-    for (const item of value) yield* textsBelow(item, path, isSecret);
+    for (const item of value) yield* textsBelow(item, path, isSecret, depth + 1);
     return;
   }
   if (!isTable(value)) return;
   for (const [key, item] of Object.entries(value)) {
     // Such a table of Kimi's says in which file its credential is.
     if (key === 'key' && Object.hasOwn(value, 'storage')) continue;
-    yield* textsBelow(item, [...path, key], isSecretKey(key));
+    yield* textsBelow(item, [...path, key], isSecretKey(key), depth + 1);
   }
 }
 

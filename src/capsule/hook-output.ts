@@ -1,3 +1,5 @@
+import { trimTail } from '../shared/trim.ts';
+
 const MAX_LINES = 20;
 const MAX_BYTES = 4096;
 /** More than is ever shown, so that what hides in it is found before it is cut. */
@@ -30,9 +32,7 @@ const fromWhole = (text: string, start: number, pattern: RegExp | undefined): st
 
 /** What a terminal would show of a line, without what could rewrite the one that it is shown on. */
 const plain = (line: string): string =>
-  line
-    .replaceAll(SEQUENCES, '')
-    .replace(/\r+$/, '')
+  trimTail(line.replaceAll(SEQUENCES, ''), '\r')
     .replace(/^.*\r/s, '')
     .replaceAll('\t', ' ')
     .replaceAll(/\p{Cc}/gu, '');

@@ -98,6 +98,6 @@ export const splitWorkspaces = (text: string): SplitText => {
       partFor(parts, name).tables.push(text.slice(start, header) + withHeader(tree, section) + text.slice(body, end));
     }
   });
-  const textOf = ({ keys, tables }: Part): string => `${[...keys, ...tables.map(withoutBreak)].join(lineBreak).replace(/\s+$/, '')}${lineBreak}`;
-  return { rest: `${rest.replace(/\s+$/, '')}${isBlank(rest) ? '' : lineBreak}`, workspaces: new Map([...parts].map(([name, part]) => [name, textOf(part)])) };
+  const textOf = ({ keys, tables }: Part): string => `${[...keys, ...tables.map(withoutBreak)].join(lineBreak).trimEnd()}${lineBreak}`;
+  return { rest: `${rest.trimEnd()}${isBlank(rest) ? '' : lineBreak}`, workspaces: new Map([...parts].map(([name, part]) => [name, textOf(part)])) };
 };

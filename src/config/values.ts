@@ -1,3 +1,5 @@
+import { trimTail } from '../shared/trim.ts';
+
 /** Forms of single values. Kept apart from the schema, whose library is not worth loading for a `--help`. */
 
 /** `name` or `namespace/name`. `jk-` is kept for containers, so that a selector is never mistaken for one. */
@@ -16,7 +18,7 @@ const hasDots = (value: string): boolean => value.split('/').some((part) => part
 /** Absolute, without a part that leads somewhere else. */
 export const isContainerPath = (value: string): boolean => value.startsWith('/') && !hasDots(value) && !value.includes('\0');
 
-export const withoutTrailingSlash = (value: string): string => (value.length > 1 ? value.replace(/\/+$/, '') || '/' : value);
+export const withoutTrailingSlash = (value: string): string => (value.length > 1 ? trimTail(value, '/') || '/' : value);
 
 /** Whether `outer` is `inner` or one of its parents. */
 export const contains = (outer: string, inner: string): boolean => {

@@ -33,7 +33,9 @@ const fieldsOf = (bytes: Uint8Array): Map<number, Field[]> => {
     const field = kind === 0 ? varint() : kind === 1 ? sized(8) : kind === 2 ? sized(varint()) : kind === 5 ? sized(4) : undefined;
     if (field === undefined) break;
     const number = Math.floor(tag / 8);
-    found.set(number, [...(found.get(number) ?? []), field]);
+    const before = found.get(number);
+    if (before === undefined) found.set(number, [field]);
+    else before.push(field);
   }
   return found;
 };

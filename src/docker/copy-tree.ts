@@ -56,7 +56,8 @@ const tailOf = async (stderr: AsyncIterable<unknown>): Promise<string> => {
 
 const lastLine = (text: string): string => text.trimEnd().split('\n').at(-1) ?? '';
 
-const readReport = (text: string): CopyReport | undefined => {
+/** What the program inside says of the copy; undefined when it says nothing that can be understood. */
+export const readReport = (text: string): CopyReport | undefined => {
   try {
     return reportMessage.parse(JSON.parse(lastLine(text)));
   } catch {

@@ -1,4 +1,5 @@
 import { JackinError } from '../shared/errors.ts';
+import { trimTail } from '../shared/trim.ts';
 import { isHalfJson, readJsonForm, splitOptions } from './dockerfile-words.ts';
 
 export interface Instruction {
@@ -23,7 +24,7 @@ export interface Directive {
 
 const linesOf = (text: string): string[] => text.replace(/^\ufeff/, '').split(/\r?\n/);
 
-const DIRECTIVE = /^\s*#\s*([a-z][a-z0-9]*)\s*=\s*(.+?)\s*$/i;
+const DIRECTIVE = /^\s*#\s*([a-z][a-z0-9]*)\s*=\s*(\S.*)$/i;
 
 /** Comments at the very beginning that are no comments. */
 export const directivesOf = (text: string): Directive[] => {
@@ -32,7 +33,7 @@ export const directivesOf = (text: string): Directive[] => {
     if (index === 0 && line.startsWith('#!')) continue;
     const [, name, value = ''] = DIRECTIVE.exec(line) ?? [];
     if (name === undefined) break;
-    found.push({ line: index + 1, name: name.toLowerCase(), value });
+    found.push({ line: index + 1, name: name.toLowerCase(), value: value.trimEnd() });
   }
   return found;
 };
@@ -82,7 +83,7 @@ export const parseDockerfile = (text: string, name: string): Instruction[] => {
   for (let index = 0; index < lines.length; index += 1) {
     const raw = lines[index] ?? '';
     if (isComment(raw) || isBlank(raw)) continue;
-    const trimmed = raw.replace(/\r+$/, '').replace(/[ \t]+$/, '');
+    const trimmed = trimTail(trimTail(raw, '\r'), ' \t');
     if (trimmed.endsWith(escape + escape)) throw new JackinError('build.failed', `${name}:${index + 1}: a line that ends with ${escape}${escape} goes on for some builders, and for others it does not`);
     const continues = trimmed.endsWith(escape);
     // Builders keep the blanks at both ends: a word may go on in the next line.

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { JackinError } from '../shared/errors.ts';
 import type { Instruction } from './dockerfile-parse.ts';
+import { trimTail } from '../shared/trim.ts';
 import type { Variables } from './dockerfile-variables.ts';
 import { isHalfJson, mountFields, readOption, splitOptions, UNKNOWN, wordsOf } from './dockerfile-words.ts';
 
@@ -26,7 +27,7 @@ export const floatingIn = (image: string): string | undefined => {
 /** The first of some volumes that would swallow what jackin writes at build time, or what it mounts. An engine takes a relative one from the root. */
 export const oursAmong = (volumes: readonly string[]): string | undefined =>
   volumes.find((volume) => {
-    const place = path.posix.join('/', volume).replace(/\/+$/, '');
+    const place = trimTail(path.posix.join('/', volume), '/');
     return OUR_PLACES.some((own) => place === own || place.startsWith(`${own}/`) || own.startsWith(`${place}/`));
   });
 

@@ -45,7 +45,8 @@ export interface TarballOptions {
   onBytes?: (done: number, total: number | undefined) => void;
 }
 
-const parseManifest = (what: string, answer: unknown): Manifest => {
+/** The manifest in an answer; `what` is for the error, `download.failed`. */
+export const manifestIn = (what: string, answer: unknown): Manifest => {
   const parsed = manifestSchema.safeParse(answer);
   if (parsed.success) return parsed.data;
   const fields = parsed.error.issues.map((issue) => issue.path.join('.')).join(', ');
@@ -58,7 +59,7 @@ const versionsOf = (packument: unknown): Record<string, unknown> => {
 };
 
 /** One broken version of a package is no reason not to use the others. */
-const manifestsOf = (packument: unknown): Map<string, Manifest> => {
+export const manifestsIn = (packument: unknown): Map<string, Manifest> => {
   const parsed = Object.values(versionsOf(packument)).map((version) => manifestSchema.safeParse(version));
   return new Map(parsed.flatMap(({ data }) => (data === undefined ? [] : [[data.version, data]])));
 };
@@ -116,11 +117,11 @@ const find = async (client: Client, name: string, wanted: string, signal: AbortS
   const exact = semver.valid(wanted) !== null || semver.validRange(wanted) === null;
   if (exact) {
     const answer = await ask(client, what, name, `/${encodeURIComponent(wanted)}`, signal);
-    return answer === undefined ? undefined : parseManifest(what, answer);
+    return answer === undefined ? undefined : manifestIn(what, answer);
   }
   const versions = versionsOf(await ask(client, what, name, '', signal));
   const best = semver.maxSatisfying(Object.keys(versions), wanted);
-  return best === null ? undefined : parseManifest(what, versions[best]);
+  return best === null ? undefined : manifestIn(what, versions[best]);
 };
 
 const openTarball = async (client: Client, manifest: Manifest, { signal, onBytes }: TarballOptions): Promise<Readable> => {
@@ -153,7 +154,7 @@ export const openRegistry = async (env: Env, limits: DownloadLimits = DOWNLOAD_L
       throw new JackinError('download.failed', `${name}@${wanted}: the npm registry (${hostOf(settings.flat.registry)}) does not have it`);
     },
 
-    listVersions: async (name, signal) => manifestsOf(await ask(client, name, name, '', signal)),
+    listVersions: async (name, signal) => manifestsIn(await ask(client, name, name, '', signal)),
     openTarball: async (manifest, options) => await openTarball(client, manifest, options),
   };
 };

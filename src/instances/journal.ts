@@ -60,11 +60,16 @@ const parseJson = (text: string): unknown => {
   }
 };
 
+/** A name of one step: an empty one, or one with dots, would be the folder of all states, which undoing removes. */
+const isContainer = (name: string): boolean => /^jk-[\w-]+$/.test(name);
+
 /** The entry in a file; undefined when it is gone or makes no sense. */
 const readEntry = async (paths: Paths, file: string): Promise<JournalEntry | undefined> => {
   const parsed = EntrySchema.safeParse(parseJson((await readBounded(file, MAX_BYTES).catch(() => undefined)) ?? ''));
   // The file's name is what the launch claimed: an entry that names another container is not ours to act on.
-  return parsed.success && entryFile(paths, parsed.data.container) === file ? parsed.data : undefined;
+  if (!parsed.success) return undefined;
+  const { container } = parsed.data;
+  return isContainer(container) && entryFile(paths, container) === file ? parsed.data : undefined;
 };
 
 const readEntries = async (paths: Paths): Promise<JournalEntry[]> => {

@@ -1,8 +1,7 @@
 import { connect, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import type { Paths } from '../config/paths.ts';
 import { isErrno, JackinError, messageOf } from '../shared/errors.ts';
-import { atSocket, type FAREWELL, type KeeperAnswer, type KeeperRequest, socketOf } from './keeper-socket.ts';
+import { atSocket, type KeeperAnswer, type KeeperRequest, MAX_ANSWER_CHARS, parseAnswer, socketOf } from './keeper-socket.ts';
 import type { KeeperStatus } from './keeper-status.ts';
 
 /** One conversation with the keeper. */
@@ -36,6 +35,20 @@ const ANSWER_MS: Readonly<Record<KeeperRequest['op'], number>> = { status: 5000,
 const hangs = ({ keeperDir }: Pick<Paths, 'keeperDir'>): JackinError =>
   new JackinError('failed', 'the keeper runs and does not answer', { hint: `end the process that ${keeperDir}/keeper.lock names, and run the command again: it starts another one` });
 
+const noKeeper = (paths: Pick<Paths, 'keeperDir'>): JackinError =>
+  new JackinError('failed', `what listens at ${socketOf(paths)} does not answer as a keeper of this version does`, { hint: 'end it with the jackin that started it: `jackin keeper stop`' });
+
+/** Hands on whole lines until one is not understood, or has no end: then the conversation is over. */
+const hear = (socket: Socket, understand: (line: string) => boolean): void => {
+  let rest = '';
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    if (!lines.every(understand) || rest.length > MAX_ANSWER_CHARS) socket.destroy();
+  });
+};
+
 const gone = (): JackinError => new JackinError('failed', 'the keeper ended before it answered', { hint: 'run the command again; `jackin keeper status` shows whether it runs' });
 
 /** Speaks to the keeper of this jackin home; undefined when none runs. */
@@ -52,13 +65,12 @@ export const connectKeeper = async (paths: Pick<Paths, 'keeperDir'>): Promise<Ke
       resolve(dismissed);
     });
   });
-  const lines = createInterface({ input: socket });
-  // It tells of the same breaks once more, and nobody to hear that would end the process.
-  lines.on('error', () => undefined);
-  lines.on('line', (line) => {
-    const said = JSON.parse(line) as KeeperAnswer | typeof FAREWELL;
-    if ('bye' in said) dismissed = true;
+  hear(socket, (line) => {
+    const said = parseAnswer(line);
+    if (said === undefined) waiting.shift()?.reject(noKeeper(paths));
+    else if ('bye' in said) dismissed = true;
     else waiting.shift()?.resolve(said);
+    return said !== undefined;
   });
   const answerTo = async (request: KeeperRequest, signal?: AbortSignal): Promise<KeeperAnswer> => {
     let giveUp: (error: JackinError) => void = () => undefined;

@@ -4,7 +4,7 @@ import type { Paths } from '../config/paths.ts';
 import { ensurePrivateDir } from '../shared/atomic-files.ts';
 import { JackinError, messageOf } from '../shared/errors.ts';
 import type { Keeper } from './keeper.ts';
-import { atSocket, FAREWELL, type KeeperAnswer, type KeeperRequest, MAX_LINE_BYTES, socketOf } from './keeper-socket.ts';
+import { atSocket, FAREWELL, type KeeperAnswer, type KeeperRequest, MAX_LINE_BYTES, parseRequest, socketOf } from './keeper-socket.ts';
 
 export interface KeeperServer {
   /** Conversations of launches and of those who wait for a token. Who only asks how it is keeps no keeper. */
@@ -69,12 +69,12 @@ const converse = (socket: Socket, clients: Set<Socket>, { keeper, poke, stop }: 
         return undefined;
       }
       default:
-        throw new JackinError('usage', `the keeper does not know what ${JSON.stringify((request as { op?: unknown }).op)} means`);
+        return request satisfies never;
     }
   };
   const answer = async (line: string): Promise<KeeperAnswer> => {
     try {
-      return { ok: (await handle(JSON.parse(line) as KeeperRequest)) ?? null };
+      return { ok: (await handle(parseRequest(line))) ?? null };
     } catch (error) {
       return failure(error);
     }

@@ -17,6 +17,7 @@ import { JackinError, messageOf } from '../shared/errors.ts';
 import type { Deps } from './deps.ts';
 import { sourceOptions } from './facts.ts';
 import { kimiLoginHere } from './login-here.ts';
+import { trimTail } from '../shared/trim.ts';
 
 /** What Kimi's servers or its configuration say of the models of a login. */
 
@@ -94,7 +95,7 @@ const modelsOfHost = async (sourceDir: string | undefined, deps: Deps): Promise<
   const configured: ModelList = { login: null, dir: facts.dir, from: 'configuration', why: null, default_model: defaultModelOf(config) ?? null, models: fromConfig(config), updated: false };
   const accessToken = liveToken(files, config, facts.generation ?? 'kimi-code', now);
   if (accessToken === undefined) return { ...configured, why: 'its access token is over, and only Kimi itself renews it' };
-  const baseUrl = (textOf(tableOf(tableOf(config, 'providers'), MANAGED_PROVIDER), 'base_url') ?? KIMI_REGIONS['mainland-cn'].baseUrl).replace(/\/+$/, '');
+  const baseUrl = trimTail(textOf(tableOf(tableOf(config, 'providers'), MANAGED_PROVIDER), 'base_url') ?? KIMI_REGIONS['mainland-cn'].baseUrl, '/');
   try {
     const models = await requestModels(createSend(deps.env), { baseUrl, accessToken, headers: {} }, deps.signal);
     return { ...configured, from: 'server', models: fromServer(models) };

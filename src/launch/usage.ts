@@ -16,6 +16,7 @@ import type { Deps } from './deps.ts';
 import { sourceOptions } from './facts.ts';
 import { kimiLoginHere } from './login-here.ts';
 import type { Choose } from './place.ts';
+import { trimTail } from '../shared/trim.ts';
 
 const TIMEOUT_MS = 8000;
 
@@ -71,7 +72,7 @@ const askedOfHost = async ({ sourceDir }: AuthDecision, deps: Deps): Promise<Ask
 
 /** Authorization alone: what else Kimi Code says of the machine would be the device of another login. */
 const request = async (send: Send, { baseUrl, secret, dir }: Asked, signal: AbortSignal): Promise<HttpAnswer> => {
-  const url = `${baseUrl.replace(/\/+$/, '')}/usages`;
+  const url = `${trimTail(baseUrl, '/')}/usages`;
   // The address itself is not shown: one that is mistyped may hold a password.
   if (!/^https?:/.test(url) || !URL.canParse(url)) throw new JackinError('failed', `the base_url of the Kimi provider in ${dir} is no address of a server`);
   try {

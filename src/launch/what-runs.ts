@@ -3,6 +3,7 @@ import { parseDockerfile } from '../docker/dockerfile-parse.ts';
 import { MANIFEST } from '../roles/find-role.ts';
 import { parseManifest } from '../roles/manifest.ts';
 import { JackinError } from '../shared/errors.ts';
+import { trimTail } from '../shared/trim.ts';
 
 /** Whether a change of a file, given by its path below the role's folder, can change what runs. */
 export type RunsCheck = (file: string) => boolean;
@@ -19,7 +20,7 @@ const copiedBy = (source: string): RunsCheck => {
   const cut = clean.search(/[*?[]/);
   const plain = (cut === -1 ? clean : clean.slice(0, cut)).replace(/^(\.?\/)+/, '').replace(/^\.$/, '');
   if (plain === '') return everything;
-  const place = plain.replace(/\/+$/, '');
+  const place = trimTail(plain, '/');
   return cut === -1 ? (file) => file === place || file.startsWith(`${place}/`) : (file) => file.startsWith(plain);
 };
 

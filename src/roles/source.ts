@@ -1,4 +1,5 @@
 import type { Decision } from '../config/layers.ts';
+import { trimTail } from '../shared/trim.ts';
 
 /** Owner of the roles that have no namespace. */
 const HOME_NAMESPACE = 'jackin-project';
@@ -21,7 +22,7 @@ export const sourceOf = (key: string, git: Decision<string> | string | undefined
   return configured === undefined ? { url: conventionalUrl(key), configured: false } : { url: configured, configured: true };
 };
 
-const comparable = (url: string): string => url.replace(/\/+$/, '').replace(/\.git$/, '');
+const comparable = (url: string): string => trimTail(url, '/').replace(/\.git$/, '');
 
 /** Whether two addresses mean the same repository, whatever their spelling. */
 export const isSameSource = (one: string, other: string): boolean => comparable(one) === comparable(other);

@@ -28,12 +28,14 @@ export const readRecord = async (place: Place): Promise<SeedRecord> => {
   return text === undefined ? NOTHING_SEEDED : parseRecord(text);
 };
 
+const isText = (value: unknown): boolean => typeof value === 'string';
+
 /** Without a usable record every login counts as changed, which is always safe. */
 const parseRecord = (text: string): SeedRecord => {
   try {
     const value: unknown = JSON.parse(text);
     const { files, keys } = value as Partial<SeedRecord>;
-    return isTable(files) && Array.isArray(keys) ? (value as SeedRecord) : NOTHING_SEEDED;
+    return isTable(files) && Array.isArray(keys) && [...Object.values(files), ...keys].every(isText) ? (value as SeedRecord) : NOTHING_SEEDED;
   } catch {
     return NOTHING_SEEDED;
   }

@@ -77,6 +77,10 @@ describe('a Kimi Code home made from a kimi-cli login', () => {
     expect(config).toMatchObject({ providers: { x: { type: 'openai', api_key: 'k' } }, models: { m: { max_context_size: 262144 } } });
   });
 
+  test.each(['constructor', '__proto__', 'toString'])('takes a provider type that is called %s as it is', (type) => {
+    expect(derive(`[providers.x]\ntype = "${type}"\napi_key = "k"\n`).config).toMatchObject({ providers: { x: { type } } });
+  });
+
   test('is nothing without a configuration that can be read', () => {
     expect(deriveKimiCode(asFileMap({ 'credentials/kimi-code.json': credential() })).size).toBe(0);
     expect(deriveKimiCode(asFileMap(kimiCliFiles(credential(), '[[['))).size).toBe(0);

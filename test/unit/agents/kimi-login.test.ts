@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { generationOf, isLoginPath, judgeCredential, judgeLogin } from '../../../src/agents/kimi-login.ts';
+import { parseToken, printToken } from '../../../src/agents/kimi-token.ts';
 import {
   asFileMap,
   credential,
@@ -147,4 +148,10 @@ describe('the product that wrote a directory', () => {
   test('where there is nothing to tell by, the usual place decides', () => {
     expect(of({ 'config.toml': KEY_CONFIG }, [], 'kimi')).toBe('kimi');
   });
+});
+
+test('a token with an end beyond every number has none', () => {
+  const token = parseToken('{"access_token":"a","refresh_token":"r","expires_at":1e999,"expires_in":1e999}');
+  expect(token).toMatchObject({ expiresAt: 0, expiresIn: 0 });
+  expect(parseToken(printToken(token!))).toEqual(token);
 });

@@ -127,3 +127,8 @@ test.each([
 test.each(['k3\nerror: forged', 'k3\u001B[31m', 'k3\u202E'])('a model with the id %j spoils the list', (id) => {
   expect(parseModels(JSON.stringify({ data: [{ ...entry, id }] }))).toEqual({ broken: expect.stringContaining('nobody can see') });
 });
+
+test('quotes no character that nobody can see, when it refuses an id that holds one', () => {
+  const parsed = parseModels('{"data":[{"id":"a\\u007f\\u009b31m","context_length":1}]}');
+  expect(parsed).toEqual({ broken: 'the model id "a\ufffd\ufffd31m" holds characters that nobody can see' });
+});

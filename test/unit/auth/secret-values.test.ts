@@ -105,3 +105,8 @@ describe('a variable', () => {
     expect(is(name, value)).toBe(false);
   });
 });
+
+test.each([['lists', '[', ']'], ['tables', '{"a":', '}']])('looks no deeper into %s than a login goes', (_what, open, close) => {
+  const deep = open.repeat(50_000) + '1' + close.repeat(50_000);
+  expect(secretsIn('auth.json', `{"access_token":"fake-secret-of-some-length","x":${deep}}`).map(({ key }) => key)).toEqual(['access_token']);
+});

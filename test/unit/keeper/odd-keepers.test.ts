@@ -104,3 +104,21 @@ it('one that comes when the session is over already is not kept by it: its proce
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(second.sockets.size).toBe(0);
 }, 5000);
+
+it.each(['<html>', 'null', '3', '[]', '{}', '{"error":3}', '{"error":{"code":"constructor","message":"m"}}', '{"error":{"message":"m"}}', '[['.repeat(30_000)])('one that is none is told of, and ends no process: %#', async (said) => {
+  await listen((socket) => void socket.write(`${said}\n`));
+  await expect(keeperStatus(paths)).rejects.toMatchObject({ code: 'failed', message: expect.stringContaining('does not answer as a keeper of this version does') });
+});
+
+it('one whose line never ends fills no memory', async () => {
+  const chunk = 'x'.repeat(1024 * 1024);
+  let sent = 0;
+  await listen((socket) => {
+    const send = (): void => {
+      for (; !socket.destroyed && sent < 100; sent += 1) if (!socket.write(chunk)) return void socket.once('drain', send);
+    };
+    send();
+  });
+  await expect(keeperStatus(paths)).rejects.toMatchObject({ code: 'failed', message: 'the keeper ended before it answered' });
+  expect(sent).toBeLessThan(100);
+});
