@@ -237,7 +237,7 @@ export const STREAM_TARGETS: readonly Target[] = [
   }),
   target({
     name: 'Dockerfile',
-    covers: ['src/docker/dockerfile-parse.ts', 'src/docker/dockerfile-rules.ts', 'src/docker/dockerfile.ts', 'src/launch/what-runs.ts'],
+    covers: ['src/docker/dockerfile-parse.ts', 'src/docker/dockerfile-words.ts', 'src/docker/dockerfile-variables.ts', 'src/docker/dockerfile-rules.ts', 'src/docker/dockerfile.ts', 'src/launch/what-runs.ts'],
     form: 'lines',
     seeds: () => DOCKERFILES,
     run: async (input) => {
