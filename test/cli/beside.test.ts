@@ -1,4 +1,5 @@
 /** Commands beside others that purge, eject and launch at the same moment. */
+import { constants } from 'node:fs';
 import { access, chmod, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
@@ -24,6 +25,16 @@ vi.mock('node:fs/promises', async (importOriginal) => {
     lstat: async (file: string) => {
       await moments.beforeLook(file);
       return actual.lstat(file);
+    },
+    open: async (...args: Parameters<typeof actual.open>) => {
+      const handle = await actual.open(...args);
+      const close = handle.close.bind(handle);
+      const isRead = args[1] === undefined || args[1] === 'r' || (typeof args[1] === 'number' && (args[1] & (constants.O_WRONLY | constants.O_RDWR)) === 0);
+      handle.close = async () => {
+        await close();
+        if (isRead) await moments.afterRead(args[0] as string);
+      };
+      return handle;
     },
     readFile: async (...args: Parameters<typeof actual.readFile>) => {
       const content = await actual.readFile(...args);

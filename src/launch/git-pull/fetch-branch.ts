@@ -80,7 +80,10 @@ const fetchInto = async (directory: string, { address, remote_branch: branch }: 
 };
 
 /** One clause about why nothing was fetched. */
-const whyNot = (error: unknown): string => (error instanceof GitError ? error.complaint : messageOf(error));
+const whyNot = (error: unknown): string => {
+  if (error instanceof JackinError && error.code === 'disk.full') return 'there is no space left on the disk of the jackin home';
+  return error instanceof GitError ? error.complaint : messageOf(error);
+};
 
 /**
  * Fetches the branch that a repository follows, from the address that was agreed to,

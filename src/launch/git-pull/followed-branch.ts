@@ -80,6 +80,7 @@ export const readFollowedBranch = async (repository: string, deps: Pick<Deps, 'e
     return followed(head.toString(), await parseConfig(config, deps));
   } catch (error) {
     if (isErrno(error, 'ENOENT') && 'path' in error && error.path === `${repository}/.git`) return undefined;
+    if (isErrno(error, 'ENOENT') && 'path' in error && error.path === 'git') return { why: 'there is no git on this machine' };
     // A `.git` file or link points somewhere else, and its writer chose where.
     if (isErrno(error, 'ENOTDIR', 'ELOOP')) return { why: 'its .git is not a directory' };
     if (error instanceof JackinError) return { why: error.message };

@@ -89,6 +89,10 @@ describe('the branch that a repository follows', () => {
     expect(await read()).toEqual({ why: expect.stringContaining(why) as string });
   });
 
+  it('needs git, and says so', async () => {
+    expect(await readFollowedBranch(repository, { env: { PATH: root } })).toEqual({ why: 'there is no git on this machine' });
+  });
+
   it('does not come from a file that the settings include', async () => {
     writeFileSync(path.join(root, 'more'), '[remote "origin"]\n\turl = git@evil.example.test:x\n');
     writeFileSync(at('config'), `[include]\n\tpath = ${root}/more\n[branch "main"]\n\tremote = origin\n\tmerge = refs/heads/x\n`);
