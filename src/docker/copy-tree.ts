@@ -38,6 +38,8 @@ export interface CopyCall {
   /** What messages call the instance. */
   instance: string;
   signal: AbortSignal;
+  /** How long nothing may move; a minute unless told. */
+  stillMs?: number;
 }
 
 /** The end of what the program writes to stderr, read all the time: nothing else bounds it. */
@@ -95,6 +97,38 @@ const finish = async (handle: ExecHandle, text: Promise<string>, instance: strin
   return report;
 };
 
+/** How long nothing may move: an agent can stop the program inside, which would hold the command for ever. */
+const STILL_MS = 60_000;
+
+const standsStill = (instance: string, ms: number): JackinError =>
+  new JackinError('failed', `nothing has moved for ${ms / 1000} seconds: the copying program in instance ${instance} does not go on`, {
+    hint: `an agent may have stopped it; \`jackin eject ${instance}\` ends the container and keeps its state`,
+  });
+
+/** Runs a copy that tells whenever something has moved, and gives it up when nothing does. */
+const whileItMoves = async <T>({ stdin }: ExecHandle, { instance, stillMs = STILL_MS }: CopyCall, work: (moved: () => void) => Promise<T>): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  const still = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(standsStill(instance, stillMs));
+      stdin.destroy();
+    }, stillMs);
+  });
+  try {
+    return await Promise.race([work(() => void timer?.refresh()), still]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+/** Passes a stream on, and tells of each piece. */
+async function* telling(source: AsyncIterable<unknown>, moved: () => void): AsyncGenerator {
+  for await (const chunk of source) {
+    moved();
+    yield chunk;
+  }
+}
+
 /** Hands the tar over until it ends, or until the program inside has: that takes nothing more, and the engine may leave its pipe open. */
 const send = async (tar: AsyncIterable<unknown>, stdin: Duplex, over: AbortSignal): Promise<void> => {
   for await (const chunk of tar) {
@@ -115,14 +149,15 @@ export const copyIn = async (source: Source, call: CopyCall): Promise<CopyResult
   handle.stdout.resume().once('end', end).once('error', end);
   const over = AbortSignal.any([call.signal, ended.signal]);
   try {
-    const [read] = await Promise.allSettled([packTree(source, tar, sent), send(tar, handle.stdin, over)]);
-    handle.stdin.end();
-    const failed = read.status === 'rejected' && read.reason instanceof JackinError ? read.reason : undefined;
-    if (failed === undefined && !call.signal.aborted) {
-      const report = await finish(handle, text, call.instance);
-      if (report.failed !== undefined) throw failureOf(report.failed, call.instance);
-      return { copied: report.copied, skipped: sent.skipped };
-    }
+    const { failed, report: whole } = await whileItMoves(handle, call, async (moved) => {
+      const [read] = await Promise.allSettled([packTree(source, tar, sent), send(telling(tar, moved), handle.stdin, over)]);
+      handle.stdin.end();
+      const refused = read.status === 'rejected' && read.reason instanceof JackinError ? read.reason : undefined;
+      const isWhole = refused === undefined && !call.signal.aborted;
+      return { failed: refused, report: isWhole ? await finish(handle, text, call.instance) : undefined };
+    });
+    if (whole?.failed !== undefined) throw failureOf(whole.failed, call.instance);
+    if (whole !== undefined) return { copied: whole.copied, skipped: sent.skipped };
     // It removes what is half written; an engine that hangs is not waited for.
     const left = finish(handle, text, call.instance).catch(() => undefined);
     const report = await Promise.race([left, delay(GOODBYE_MS, undefined, { ref: false })]);
@@ -141,10 +176,12 @@ export const copyOut = async (place: Place, call: CopyCall): Promise<CopyResult>
   call.signal.addEventListener('abort', leave, { once: true });
   try {
     if (call.signal.aborted) leave();
-    const written = await unpackTree(handle.stdout, place, copied).then(() => undefined, (error: unknown) => error);
-    // Our own refusal, or a full disk here, is the cause; a stream that was cut has its cause inside.
-    if (written instanceof JackinError) throw written;
-    const report = await finish(handle, text, call.instance);
+    const { written, report } = await whileItMoves(handle, call, async (moved) => {
+      const failed = await unpackTree(telling(handle.stdout, moved), place, copied).then(() => undefined, (error: unknown) => error);
+      // Our own refusal, or a full disk here, is the cause; a stream that was cut has its cause inside.
+      if (failed instanceof JackinError) throw failed;
+      return { written: failed, report: await finish(handle, text, call.instance) };
+    });
     if (report.failed !== undefined) throw failureOf(report.failed, call.instance);
     if (written !== undefined) throw new JackinError('failed', `instance ${call.instance}: ${messageOf(written)}`, { cause: written });
     return { copied, skipped: report.skipped };

@@ -165,3 +165,36 @@ describe('an interrupt', () => {
     expect(readdirSync(at('inside/tree')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 });
+
+describe('a program inside that an agent has stopped', () => {
+  const stopped: Program = () => new Promise<number>(() => undefined);
+  const still = { code: 'failed', message: 'nothing has moved for 0.2 seconds: the copying program in instance k7x2m9pq does not go on' };
+
+  it('does not hold a copy out for ever', async () => {
+    const copied = copyOut({ target: at('host/back'), name: 'tree', exposure: notExposed() }, { ...call(stopped), stillMs: 200 });
+    await expect(copied).rejects.toMatchObject(still);
+  });
+
+  it('does not hold a copy in for ever, whether it still takes something or not', async () => {
+    await expect(copyIn({ source: at('host/tree'), exposure: notExposed() }, { ...call(stopped), stillMs: 200 })).rejects.toMatchObject(still);
+    writeFileSync(at('host/tree/large'), Buffer.alloc(5_000_000));
+    await expect(copyIn({ source: at('host/tree'), exposure: notExposed() }, { ...call(stopped), stillMs: 200 })).rejects.toMatchObject(still);
+  });
+
+  it('is waited for as long as something moves', async () => {
+    const slow: Program = async (streams) => {
+      const out = new PassThrough();
+      const done = runCopy(['out', '', at('host/tree')], { ...streams, stdout: out });
+      for await (const chunk of out) {
+        for (let index = 0; index < 8; index += 1) {
+          await delay(50);
+          const bytes = chunk as Buffer;
+          streams.stdout.write(bytes.subarray((index * bytes.length) / 8, ((index + 1) * bytes.length) / 8));
+        }
+      }
+      return await done;
+    };
+    const result = await copyOut({ target: at('host/back'), name: 'tree', exposure: notExposed() }, { ...call(slow), stillMs: 300 });
+    expect(result.copied.files).toBe(1);
+  });
+});
