@@ -98,6 +98,9 @@ const placeAt = (text: string, at: number): Position => {
   return { line: before.length, column: before.at(-1)!.length + 1 };
 };
 
+/** A value that is quoted may be as long as the file. */
+const MAX_MESSAGE = 1000;
+
 const makeProblem = (
   file: string,
   lines: readonly string[],
@@ -106,7 +109,8 @@ const makeProblem = (
   mayHoldSecret: boolean,
 ): Problem => {
   const lineText = (lines[line - 1] ?? '').replace(/\r$/, '');
-  return { file, line, column, message, lineText: mayHoldSecret ? withoutValue(lineText) : lineText };
+  const shown = message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
+  return { file, line, column, message: shown, lineText: mayHoldSecret ? withoutValue(lineText) : lineText };
 };
 
 const syntaxProblem = (file: string, text: string, error: unknown): Problem => {

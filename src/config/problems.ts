@@ -21,7 +21,9 @@ const printable = (text: string): string =>
 export const renderProblem = ({ file, line, column, message, lineText }: Problem): string => {
   const head = `${printable(file)}:${line}:${column}: ${printable(message)}`;
   if (lineText === '' || lineText.length > MAX_LINE_SHOWN) return head;
-  return `${head}\n    ${printable(lineText)}\n    ${' '.repeat(Math.max(0, column - 1))}^`;
+  const shown = `${head}\n    ${printable(lineText)}`;
+  // A value that is not shown may stand before the place: a caret behind all of the line points at nothing.
+  return column > lineText.length + 1 ? shown : `${shown}\n    ${' '.repeat(Math.max(0, column - 1))}^`;
 };
 
 /** Problems that are told. A file of one mistake over and over would fill a log, and nobody reads on. */

@@ -4,6 +4,9 @@ export const MAX_TOML_ITEMS = 10_000;
 /** Comments have a limit of their own, because people write more of them than keys. */
 export const MAX_TOML_COMMENTS = 50_000;
 
+/** No variable, path or argument needs a longer one, and the parser that knows places has no stack for much more. */
+export const MAX_TOML_TEXT = 64 * 1024;
+
 const isQuote = (character: string | undefined): boolean => character === '"' || character === "'";
 
 /** Where a text of one line ends; at its line break when nothing closes it. */
@@ -61,7 +64,9 @@ export const findExcess = (text: string): Excess | undefined => {
       if (comments > MAX_TOML_COMMENTS) return { at, message: `more than ${MAX_TOML_COMMENTS} comments in one file` };
       at = endOfComment(text, at);
     } else if (isQuote(character)) {
-      at = endOfQuoted(text, at);
+      const end = endOfQuoted(text, at);
+      if (end - at > MAX_TOML_TEXT) return { at, message: `a text of more than ${MAX_TOML_TEXT} characters` };
+      at = end;
     } else {
       if (character === '=' || character === ',' || character === '[' || character === '{' || character === '.') items += 1;
       if (items > MAX_TOML_ITEMS) return { at, message: `more than ${MAX_TOML_ITEMS} keys, tables and values in one file` };

@@ -110,12 +110,36 @@ const depth = (issues: { path: PropertyKey[] }[]): number => Math.max(0, ...issu
 /** A missing key has no place of its own: the problem points at the table that lacks it. */
 const keyName = (path: KeyPath): string => (path.length === 0 ? '' : `${shownPath(path)}: `);
 
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !(value instanceof Date);
+
+/** Keys called `length` that hold a table. */
+const lengthTables = (value: unknown, path: KeyPath = []): KeyPath[] =>
+  isObject(value)
+    ? Object.entries(value).flatMap(([key, inner]) => [...(key === 'length' && isObject(inner) ? [[...path, key]] : []), ...lengthTables(inner, [...path, key])])
+    : [];
+
+/**
+ * What the schema says of the value. Where it wants a text or a list, zod compares the
+ * `length` of whatever stands there, and a table has none that could be compared: it
+ * throws. Then these tables are what is wrong.
+ */
+const check = <T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> | { tables: KeyPath[] } => {
+  try {
+    return schema.safeParse(value, { reportInput: true });
+  } catch (error) {
+    const tables = error instanceof TypeError ? lengthTables(value) : [];
+    if (tables.length === 0) throw error;
+    return { tables };
+  }
+};
+
 /** Every problem that `schema` has with the document, each at its place, in the order of the text. */
 export const validateDocument = <T>(
   schema: z.ZodType<T>,
   document: TomlDocument,
 ): { ok: true; value: T } | { ok: false; problems: Problem[] } => {
-  const result = schema.safeParse(document.value, { reportInput: true });
+  const result = check(schema, document.value);
+  if ('tables' in result) return { ok: false, problems: tell(document, result.tables.map(notATable)) };
   const nul = findNul(document);
   if (result.success && nul.length === 0) return { ok: true, value: result.data };
   const issues = result.success ? [] : result.error.issues.flatMap(narrow);
@@ -130,6 +154,8 @@ export const validateDocument = <T>(
     .map((path): Found => ({ path, message: () => `${keyName(path)}holds a NUL character, which no text that is handed on can`, withValue: false }));
   return { ok: false, problems: tell(document, [...ofSchema, ...ofNul]) };
 };
+
+const notATable = (path: KeyPath): Found => ({ path, message: () => `${keyName(path)}a table cannot stand here`, withValue: false });
 
 /** In the order of the text. Those that are only counted say no more than that something is wrong. */
 const tell = (document: TomlDocument, found: Found[]): Problem[] => {

@@ -185,6 +185,8 @@ export const LOGIN_TARGETS: readonly Target[] = [
       if (hosts === undefined) return;
       const { user, token } = loginIn(hosts) ?? {};
       promise((token === undefined || isToken(token)) && isPlain(user ?? ''), 'a token that no header can hold');
+      // A file right below the limit has no room for one more.
+      if (text.length > 200_000) return;
       const mine = withLogin(hosts, { user: 'me', token: 'gho_x' });
       promise(loginIn(parseHosts(printHosts(mine)) ?? new Map())?.token === 'gho_x', 'a login that is printed is not read again');
       promise(hostsAreSame(mine, parseHosts(printHosts(mine))), 'hosts that are printed are read as others');

@@ -26,7 +26,7 @@ const refuse = (problems: readonly Problem[], text: string): never => {
   const error = configError(problems);
   // oxlint-disable-next-line no-control-regex
   promise(!/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(error.message), 'a message holds control characters');
-  promise(error.message.length < 100_000, `a message of ${error.message.length} characters`);
+  promise(error.message.length < 80_000, `a message of ${error.message.length} characters`);
   throw error;
 };
 

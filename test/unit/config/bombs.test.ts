@@ -6,9 +6,10 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { isProblem, MAX_TOML_BYTES, parseDocument } from '../../../src/config/document.ts';
 import { readConfigFiles } from '../../../src/config/files.ts';
 import { locatePaths } from '../../../src/config/paths.ts';
+import { upgradeDocument } from '../../../src/config/migrate-steps.ts';
 import { configError } from '../../../src/config/problems.ts';
 import { ConfigSchema } from '../../../src/config/schema.ts';
-import { MAX_TOML_COMMENTS, MAX_TOML_ITEMS } from '../../../src/config/size.ts';
+import { MAX_TOML_COMMENTS, MAX_TOML_ITEMS, MAX_TOML_TEXT } from '../../../src/config/size.ts';
 import { validateDocument } from '../../../src/config/validate.ts';
 
 const lines = (count: number, line: (index: number) => string): string => Array.from({ length: count }, (_each, index) => `${line(index)}\n`).join('');
@@ -74,7 +75,29 @@ describe('a configuration that is meant to hurt', () => {
     expect(said.length).toBeLessThan(20_000);
   });
 
+  it.each([
+    ['a version', `version = "v1alpha${'1'.repeat(60_000)}"`],
+    ['a workspace', `[workspaces."${'('.repeat(60_000)}"]`],
+    ['a value that is none of those', `[kimi]\nauth_forward = "${'x'.repeat(60_000)}"`],
+  ])('quotes %s of any length in part', (_what, text) => {
+    const document = parseDocument('/c/config.toml', text);
+    const upgraded = isProblem(document) ? [document] : upgradeDocument('config', document);
+    const said = Array.isArray(upgraded) ? configError(upgraded).message : messageFor(text);
+    expect(said).toMatch(/^a problem in the configuration\n\/c\/config\.toml:[12]:\d: /);
+    expect(said.length).toBeLessThan(1500);
+  });
+
+  it.each([
+    ['text', '[kimi.account.length]\n', '1:2: kimi.account.length: '],
+    ['text, with functions that are none', '[kimi.account.length]\nvalueOf = 1\ntoString = 1\n', '1:2: kimi.account.length: '],
+  ])('is refused for a table in the place of a %s that says how long it is', (_what, text, place) => {
+    expect(messageFor(text)).toMatch(new RegExp(`^a problem in the configuration\\n/c/config\\.toml:${place}`));
+    expect(messageFor('[roles.length]\ntrusted = true\n[env]\nlength = "x"\n')).toBe('');
+  });
+
   const MANY = MAX_TOML_ITEMS + 1;
+  /** So many of them fit into one text, and are more than there may be outside of one. */
+  const INSIDE = 6000;
   it.each([
     ['keys', lines(MANY, (index) => `k${index} = 1`), MANY, 'keys, tables and values'],
     ['keys with Windows line ends', lines(MANY, (index) => `k${index} = 1\r`), MANY, 'keys, tables and values'],
@@ -92,18 +115,23 @@ describe('a configuration that is meant to hurt', () => {
     expect(said).toMatch(new RegExp(`^a problem in the configuration\n/c/config\\.toml:${line}:\\d+: more than \\d+ ${what} in one file`));
   });
 
+  it.each(['"', "'", '"""', "'''"])('is refused where a text between %s is too long to be anything', (quote) => {
+    expect(soon(() => messageFor(`[env]\nA = ${quote}${'x'.repeat(MAX_TOML_TEXT - 2 * quote.length)}${quote}\n`))).toBe('');
+    expect(soon(() => messageFor(`[env]\nA = ${quote}${'x'.repeat(MAX_TOML_TEXT)}${quote}\n`))).toBe('a problem in the configuration\n/c/config.toml:2:5: a text of more than 65536 characters');
+  });
+
   it.each([
-    ['a comment', `# ${'=,[{.'.repeat(MANY)}\n`],
-    ['a text', `[env]\nA = "${'=,[{.\\"'.repeat(MANY)}"\n`],
-    ['a literal text', `[env]\nA = '${'=,[{.\\"'.repeat(MANY)}'\n`],
-    ['a text of several lines', `[env]\nA = """${'=,[{.\\""\n#'.repeat(MANY)}"""\n`],
-    ['a literal text of several lines', `[env]\nA = '''${"=,[{.''\n#".repeat(MANY)}'''\n`],
+    ['a comment', `# ${'=,[{.'.repeat(INSIDE)}\n`],
+    ['a text', `[env]\nA = "${'=,[{.\\"'.repeat(INSIDE)}"\n`],
+    ['a literal text', `[env]\nA = '${'=,[{.\\"'.repeat(INSIDE)}'\n`],
+    ['a text of several lines', `[env]\nA = """${'=,[{.\\""\n#'.repeat(INSIDE)}"""\n`],
+    ['a literal text of several lines', `[env]\nA = '''${"=,[{.''\n#".repeat(INSIDE)}'''\n`],
   ])('does not count what stands in %s', (_what, text) => {
     expect(soon(() => messageFor(text))).toBe('');
   });
 
   it.each(['a', '-', '/', 'a/', ' ', '$', '.', 'jk-'])('matches patterns in linear time: %j over and over', (piece) => {
-    const long = piece.repeat(100_000);
+    const long = piece.repeat(Math.floor(60_000 / piece.length));
     const texts = [`[roles.${JSON.stringify(long)}]`, `[env]\n${JSON.stringify(long)} = "x"`, `[env]\nA = ${JSON.stringify(long)}`, `[kimi]\nsync_source_dir = ${JSON.stringify(long)}`];
     expect(soon(() => texts.map(messageFor))).toHaveLength(4);
   });

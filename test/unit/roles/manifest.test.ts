@@ -32,6 +32,10 @@ describe('jackin.role.toml', () => {
     expect(more).toEqual([]);
   });
 
+  it('is refused for a table in the place of a list that says how long it is', () => {
+    expect(() => parse('[claude]\n[agents.length]\n')).toThrow(/jackin\.role\.toml:4:\d+: agents\.length: a table cannot stand here/);
+  });
+
   it('is for Claude alone without a list', () => {
     expect(parse('[claude]\n').agents).toEqual(['claude']);
   });
@@ -102,7 +106,7 @@ describe('what a role asks for', () => {
   it.each([
     ['1,500 variables', () => variables(1500, () => 'depends_on = ["env.V1"]'), /env: 1500 variables are more than the 500 that a role may have/],
     ['every variable depending on every other', () => variables(90, (index) => `depends_on = [${Array.from({ length: 90 }, (_, other) => `"env.V${(index + other) % 90}"`).join(', ')}]`), /cannot depend on itself/],
-    ['references that never close', () => `[claude]\n[env.X]\ndefault = "${'${env.'.repeat(100_000)}"\nunknown = 1\n`, /unknown key "unknown"/],
+    ['references that never close', () => `[claude]\n[env.X]\ndefault = "${'${env.'.repeat(10_000)}"\nunknown = 1\n`, /unknown key "unknown"/],
     ['9,000 agents that there are not', () => `agents = [${'"x",'.repeat(9000)}]\n`, /^900\d problems[\s\S]*\nand 89\d\d more$/],
   ])('takes no time to be judged: %s', (_what, text, message) => {
     const start = performance.now();

@@ -3,10 +3,8 @@ import { performance } from 'node:perf_hooks';
 import { expect, it } from 'vitest';
 import { judgeLogin } from '../../../src/agents/kimi-login.ts';
 import { secretsIn } from '../../../src/auth/secret-values.ts';
-import { parseDocument } from '../../../src/config/document.ts';
 import { migrateText } from '../../../src/config/migrate.ts';
-import { WorkspaceSchema } from '../../../src/config/schema.ts';
-import { validateDocument } from '../../../src/config/validate.ts';
+import { touches } from '../../../src/config/values.ts';
 import { traceReader } from '../../../src/docker/buildkit-trace.ts';
 import { substituteConstruct } from '../../../src/docker/dockerfile.ts';
 import { directivesOf, parseDockerfile } from '../../../src/docker/dockerfile-parse.ts';
@@ -20,11 +18,6 @@ const SOON_MS = 4000;
 
 const blanks = ' '.repeat(MANY);
 const slashes = '/'.repeat(MANY);
-
-const workspace = (text: string) => {
-  const document = parseDocument('/c/w.toml', text);
-  return 'message' in document ? document : validateDocument(WorkspaceSchema, document);
-};
 
 /** Lines of a Dockerfile that may be built. */
 const dockerfile = (text: string): number => substituteConstruct(`${text}\nFROM projectjackin/construct:trixie\n`, 'Dockerfile', 'x').split('\n').length;
@@ -50,7 +43,7 @@ it.each<[string, () => unknown, unknown]>([
   ['texts in a Dockerfile', () => parseDockerfile('RUN <<a\na\n'.repeat(MANY / 4), 'Dockerfile').length, MANY / 4],
   ['the address of a role', () => isSameSource(`https://x${slashes}y`, 'https://x'), false],
   ['the address in a config.toml of Kimi', () => judgeLogin(new Map([['config.toml', Buffer.from(`[providers."managed:kimi-code"]\nbase_url = "https://x${slashes}y"\n[providers."managed:kimi-code".oauth]\nkey = "k"\n`)]]), 'kimi-code', new Date()).state, 'absent'],
-  ['a mount of a workspace', () => workspace(`version = "v1alpha6"\nworkdir = "/w"\nmounts = [{ src = "/w", dst = "/w${slashes}y" }, { src = "/w", dst = "/w" }]\n`), { ok: true, value: expect.anything() }],
+  ['a mount of a workspace', () => touches(`/w${slashes}y`, '/x'), false],
   ['a configuration that is migrated', () => migrateText('/c/config.toml', 'config', `[workspaces.w]\nworkdir = "/w"\nmounts = [{ src = "/w", dst = "/w" }]\n${'\n'.repeat(MANY)}[kimi]\nauth_forward = "sync"\n`), expect.anything()],
   ['a build that tells much at once', () => traceReader(() => undefined).take(Buffer.alloc(MANY, Buffer.from([0x08, 0x01])).toString('base64')), undefined],
 ])('takes no time for long: %s', (_what, work, expected) => {
