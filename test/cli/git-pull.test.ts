@@ -151,9 +151,14 @@ describe('a workspace whose repositories are pulled', () => {
     const [bare] = readdirSync(path.join(sandbox.jackinHome, 'pulls')).filter((name) => name.endsWith('.git'));
     const at = (...parts: string[]) => path.join(sandbox.jackinHome, 'pulls', bare!, ...parts);
     for (const left of [at('refs/jackin/fetched.lock'), at('packed-refs.lock'), at('objects/pack/tmp_pack_1')]) writeFileSync(left, '');
+    // Of a process that is no more: no pid is as high.
+    const bundle = path.join(sandbox.jackinHome, 'pulls', '.bundle.4194999-1.0123456789ab.tmp');
+    mkdirSync(bundle);
+    writeFileSync(path.join(bundle, 'new.bundle'), 'half');
     source.write('a', '3\n');
     source.commit('three');
     expect((await load()).stderr).toContain('pulled main, 1 new commit');
+    expect(readdirSync(path.join(sandbox.jackinHome, 'pulls')).sort()).toEqual(['agreed.json', bare!].sort());
   });
 
   it('ends with Ctrl-C where a server never answers, and leaves nothing running', async () => {

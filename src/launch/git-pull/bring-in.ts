@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
@@ -9,6 +9,7 @@ import { plainLine } from '../../docker/engine-call.ts';
 import type { Engine, ExecHandle } from '../../docker/engine.ts';
 import type { PlannedPull } from '../../plan/pulls.ts';
 import { isCommit } from '../../roles/repository.ts';
+import { createPrivateDir, temporaryName } from '../../shared/atomic-files.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Fetched } from './fetch-branch.ts';
 
@@ -58,7 +59,9 @@ const converse = async (handle: ExecHandle, fetched: Fetched): Promise<PullRepor
   if (offer.haves.includes(fetched.commit)) {
     handle.stdin.end();
   } else {
-    const scratch = await mkdtemp(path.join(fetched.directory, 'bundle-'));
+    // Beside the locks, whose takers remove it when this process is killed.
+    const scratch = temporaryName(path.join(path.dirname(fetched.directory), 'bundle'));
+    await createPrivateDir(scratch);
     try {
       const file = path.join(scratch, 'new.bundle');
       await fetched.bundle(offer.haves, file);
