@@ -76,11 +76,14 @@ const modelIn = (entry: unknown): KimiModel | { broken: string } => {
   };
 };
 
+/** Half a character, which JSON can say and TOML cannot. */
+const wellFormed = (_key: string, value: unknown): unknown => (typeof value === 'string' ? value.replaceAll(/\p{Cs}/gu, '\ufffd') : value);
+
 /** The models in an answer of `GET /models`, in its order. As strict as Kimi Code: one broken entry spoils it. */
 export const parseModels = (body: string): { models: KimiModel[] } | { broken: string } => {
   let answer: unknown;
   try {
-    answer = JSON.parse(body);
+    answer = JSON.parse(body, wellFormed);
   } catch {
     return { broken: 'it is no JSON' };
   }

@@ -8,6 +8,8 @@ import { patiently, registryFailure } from './registry-failure.ts';
 import { verifiedTarball } from './tarball.ts';
 
 const PACKAGE_NAME = /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
+/** Goes into a file of the operator's as it is. */
+const INTEGRITY = /^[\x20-\x7e]{1,4096}$/;
 const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+-]*$/;
 
 /** What of a tarball is fetched before it is its turn. */
@@ -18,7 +20,7 @@ const dependencySchema = z.record(z.string(), z.string()).default({});
 const manifestSchema = z.object({
   name: z.string().regex(PACKAGE_NAME),
   version: z.string().regex(VERSION),
-  dist: z.object({ tarball: z.url({ protocol: /^https?$/ }), integrity: z.string() }),
+  dist: z.object({ tarball: z.url({ protocol: /^https?$/ }), integrity: z.string().regex(INTEGRITY) }),
   dependencies: dependencySchema,
   optionalDependencies: dependencySchema,
 });

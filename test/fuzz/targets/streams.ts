@@ -277,7 +277,7 @@ export const STREAM_TARGETS: readonly Target[] = [
     seeds: () => [JSON.stringify(NPM)],
     run: (input) => {
       const { name, version, dist } = manifestIn('tool', answer(input));
-      promise(!name.split('/').includes('..') && !/[/\\\s]/.test(version) && /^https?:/i.test(dist.tarball), 'a name that leaves its folder');
+      promise(!name.split('/').includes('..') && !/[/\\\s]/.test(version) && /^https?:/i.test(dist.tarball) && /^[\x20-\x7e]+$/.test(dist.integrity), 'a name that leaves its folder');
     },
   }),
   target({ name: 'npm-packument', covers: ['src/docker/registry.ts'], form: 'json', seeds: () => [JSON.stringify({ name: 'tool', versions: { '1.2.3': NPM, '2.0.0': {} } })], allows: () => false, run: (input) => manifestsIn(answer(input)) }),

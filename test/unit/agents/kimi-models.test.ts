@@ -132,3 +132,10 @@ test('quotes no character that nobody can see, when it refuses an id that holds 
   const parsed = parseModels('{"data":[{"id":"a\\u007f\\u009b31m","context_length":1}]}');
   expect(parsed).toEqual({ broken: 'the model id "a\ufffd\ufffd31m" holds characters that nobody can see' });
 });
+
+test('replaces half a character, which the configuration cannot hold', () => {
+  const parsed = parseModels('{"data":[{"id":"a\\ud800","display_name":"\\udfff","context_length":1}]}');
+  const { models } = parsed as { models: KimiModel[] };
+  expect(models).toMatchObject([{ id: 'a\ufffd', displayName: '\ufffd' }]);
+  expect(printKimiConfig(configWith({}, KIMI_REGIONS['mainland-cn'], models))).toContain('kimi-code/a\ufffd');
+});
