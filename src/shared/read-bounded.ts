@@ -1,11 +1,14 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
-const readUpTo = async (handle: FileHandle, limit: number): Promise<Buffer> => {
+/** `size` is what the file seems to have; it may grow meanwhile. */
+const readUpTo = async (handle: FileHandle, limit: number, size: number): Promise<Buffer> => {
   const chunks: Buffer[] = [];
   let length = 0;
   while (length < limit) {
-    const buffer = Buffer.alloc(Math.min(64 * 1024, limit - length));
+    // No more than is needed: the keeper reads small files all the time, and may have little memory.
+    const wanted = length === 0 ? size + 1 : 64 * 1024;
+    const buffer = Buffer.allocUnsafe(Math.min(wanted, 64 * 1024, limit - length));
     const { bytesRead } = await handle.read(buffer, 0, buffer.length);
     if (bytesRead === 0) break;
     chunks.push(buffer.subarray(0, bytesRead));
@@ -22,8 +25,8 @@ const readUpTo = async (handle: FileHandle, limit: number): Promise<Buffer> => {
 export const readBounded = async (file: string, limit: number, flags = 0): Promise<string | undefined> => {
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY | flags);
   try {
-    if (!(await handle.stat()).isFile()) return undefined;
-    return (await readUpTo(handle, limit + 1)).toString('utf8');
+    const stat = await handle.stat();
+    return stat.isFile() ? (await readUpTo(handle, limit + 1, stat.size)).toString('utf8') : undefined;
   } finally {
     await handle.close();
   }
