@@ -4,7 +4,7 @@ import type { SessionRequest } from './protocol.ts';
 /** What an image could set to make every program load code of its own, the agent first of all. */
 const LOADER_TRICKS = /^(NODE_OPTIONS|NODE_EXTRA_.*|LD_.*)$/;
 
-/** What the host sent: `env` for all sessions of the instance, `keys` for one. Held in memory only. */
+/** Variables from the host: `env` for all sessions of the instance, `keys` for one. Held in memory only. */
 export type HostEnvironment = Pick<SessionRequest, 'env' | 'keys'>;
 
 /** Keys of the session's agent, under the names by which it uses them without asking. */

@@ -73,7 +73,7 @@ export const frameReader = (onFrame: (frame: Frame) => void): ((chunk: Buffer) =
   };
   return (chunk) => {
     let rest = chunk;
-    // What was held is made whole first; a large frame in many chunks costs one copy.
+    // The frame that was begun is made whole first; a large frame in many chunks costs one copy.
     while (length > 0 && rest.byteLength > 0) {
       const wanted = sizeOf(held, length);
       const missing = wanted - length;

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 
 /**
- * What the capsule says to the host: the one source of each message, its type and its
+ * Messages of the capsule to the host: the one source of each message, its type and its
  * check. The capsule imports only the types, since a schema library in its bundle would
  * cost memory in every container; the host checks with the schemas, because the capsule
  * shares its user id with the agent. What a person will read holds no control
@@ -28,7 +28,7 @@ const sessionInfo = z.object({
 });
 const sessions = z.array(sessionInfo).max(MAX_SESSIONS);
 
-/** What became of each agent's login when handoff and home were reconciled. */
+/** Outcome for one login when handoff and home were reconciled. */
 const loginOutcome = z.object({
   slug: name,
   /**
@@ -46,7 +46,7 @@ export const MESSAGES = {
   welcome: z.object({ protocol: z.number(), sessions }),
   ready: z.object({
     logins: z.array(loginOutcome).max(100),
-    /** What became of the GitHub login, one line for a person; missing when none is forwarded. */
+    /** Outcome for the GitHub login, one line for a person; missing when none is forwarded. */
     github: line.optional(),
   }),
   /** One line for a person. Never a secret. */

@@ -23,7 +23,7 @@ const SETTINGS = [
   'merge.autoStash=false', 'gc.auto=0', 'maintenance.auto=false', 'protocol.file.allow=always', 'safe.directory=*',
 ]; // prettier-ignore
 
-/** Where the commits come from is decided by the host. What this process was given of git's own variables is not. */
+/** The host decides where commits come from. Git's own variables are left out: the image or the role may have set them. */
 const environment = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
   const kept = Object.entries(env).filter(([name]) => !name.startsWith('GIT_'));
   return { ...Object.fromEntries(kept), LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0', GIT_NO_LAZY_FETCH: '1' };

@@ -19,7 +19,7 @@ const DONE = { eject: 'Ejected', purge: 'Purged' } as const;
 
 interface Outcome {
   done: Instance[];
-  /** What other jackins are launching, with their processes. */
+  /** Instances that other jackins are launching, with their processes. */
   left: { instance: Instance; launcher: number }[];
   failed: { instance: Instance; error: JackinError }[];
 }

@@ -13,7 +13,7 @@ export const parseEnv = async (texts: readonly string[]): Promise<LoadRequest['e
       throw new JackinError('usage', `--env${shown}: not a name for an environment variable`, { hint: 'expected NAME=VALUE, or NAME alone to take it from the host' });
     }
     if (isReservedEnv(name)) throw new JackinError('usage', `--env ${name}: ${name} is reserved: jackin sets it itself`);
-    // What is run in a container is told apart by NUL characters, and the system takes none in an argument.
+    // The system separates variables by NUL characters, so no value can hold one.
     if (text.includes('\0')) throw new JackinError('usage', `--env ${name}: the value holds a NUL character, which no variable can`);
     return { name, value: at === -1 ? `$${name}` : text.slice(at + 1) };
   });

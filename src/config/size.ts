@@ -9,7 +9,7 @@ export const MAX_TOML_TEXT = 64 * 1024;
 
 const isQuote = (character: string | undefined): boolean => character === '"' || character === "'";
 
-/** Where a text of one line ends; at its line break when nothing closes it. */
+/** Returns where a text of one line ends; at its line break when nothing closes it. */
 const endOfString = (text: string, start: number): number => {
   const quote = text[start];
   for (let at = start + 1; at < text.length; at += 1) {
@@ -21,7 +21,7 @@ const endOfString = (text: string, start: number): number => {
   return text.length;
 };
 
-/** Where a text of several lines ends. One or two quotes may stand right before the three that close it. */
+/** Returns where a text of several lines ends. One or two quotes may stand right before the three that close it. */
 const endOfLongString = (text: string, start: number): number => {
   const quote = text[start]!;
   for (let at = start + 3; at < text.length; at += 1) {

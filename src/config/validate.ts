@@ -119,7 +119,7 @@ const lengthTables = (value: unknown, path: KeyPath = []): KeyPath[] =>
     : [];
 
 /**
- * What the schema says of the value. Where it wants a text or a list, zod compares the
+ * Asks the schema about the value. Where it wants a text or a list, zod compares the
  * `length` of whatever stands there, and a table has none that could be compared: it
  * throws. Then these tables are what is wrong.
  */

@@ -134,7 +134,7 @@ export const endSession = async (stream: CapsuleStream, session: string, options
   return undefined;
 };
 
-/** What opens a session; its home is set up first where the host has sent what for. */
+/** Returns the exchange that opens a session; its home is set up first where the host has sent what for. */
 const opened = (opening: Opening, change: { detached?: boolean; size?: TerminalSize } = {}): Exchange => {
   const setsUp = opening.kind === 'launch' || opening.request.fresh !== undefined;
   return { opening: openingFrame(opening, change), awaits: setsUp ? 'setup' : 'answer' };

@@ -82,7 +82,7 @@ export interface Wire {
 /** A container whose last session has ended closes the other connections first. */
 const END_SETTLE_MS = 5000;
 
-/** What is asked after the greeting, and what for. */
+/** The request after the greeting, and the kind of answer that it awaits. */
 export interface Exchange {
   opening: Buffer;
   awaits: Exclude<Awaited, 'greeting'>;

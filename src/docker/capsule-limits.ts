@@ -15,10 +15,10 @@ export interface CapsuleLimits {
 
 export const CAPSULE_LIMITS: CapsuleLimits = { greetingMs: 20_000, answerMs: 10_000, setupMs: 30 * 60_000, endMs: 20_000 };
 
-/** What the host waits for. */
+/** Kinds of answers that the host waits for. */
 export type Awaited = 'greeting' | 'answer' | 'setup' | 'end';
 
-/** What was on its way when the time was over is still read: this process may have been stopped itself. */
+/** An answer that was on its way when the time was over is still read: this process may have been stopped itself. */
 const GRACE_MS = 100;
 /** The longest time that a timer takes; nobody waits that long. */
 const LONGEST_MS = 2 ** 31 - 1;

@@ -53,7 +53,7 @@ const REFUSALS: Record<CapsuleFailure['code'], { code: ErrorCode; what: string; 
   busy: { code: 'conflict', what: 'the container is in use', hint: 'join its session with `jackin hardline`' },
 };
 
-/** What a person is told when the capsule refuses. `remedy`: for a container that does not know this request. */
+/** Returns the error for a capsule that refuses. `remedy`: for a container that does not know this request. */
 export const refused = (failure: CapsuleFailure, remedy: string): JackinError => {
   const { code, what, hint } = REFUSALS[failure.code];
   const advice = failure.code === 'protocol' ? remedy : hint;

@@ -15,12 +15,12 @@ export interface CapsuleStream {
 
 /** After the end, for the other side to close; then the pipe is cut, so that it cannot keep this process alive. */
 const CLOSE_MS = 2000;
-/** What the connecting program had to say may arrive a little after its end. */
+/** The last words of the connecting program may arrive a little after its end. */
 const COMPLAINT_MS = 100;
 const COMPLAINT_CHARS = 300;
 /** How Node, and what starts it, say that there may be no more processes. */
 const NO_PROCESS = /Resource temporarily unavailable|EAGAIN|pthread_create|uv_thread_create|WorkerThreadsTaskRunner/;
-/** What the connecting program may say before the rest is not even looked at. */
+/** Bytes that the connecting program may say; the rest is not looked at. */
 const MAX_COMPLAINT = 64 * 1024;
 
 /** A stream that closes will never drain. */

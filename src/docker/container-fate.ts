@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { JackinError, messageOf } from '../shared/errors.ts';
 import type { ContainerInfo, Engine } from './engine.ts';
 
-/** Where the cause lies when a connection into a container is lost. `connection`: engine and container are both there. */
+/** The cause of a lost connection into a container. `connection`: engine and container are both there. */
 export interface Fate {
   where: 'engine' | 'container' | 'connection';
   /** Missing where nothing more is known. */

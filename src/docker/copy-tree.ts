@@ -58,7 +58,7 @@ const tailOf = async (stderr: AsyncIterable<unknown>): Promise<string> => {
 
 const lastLine = (text: string): string => text.trimEnd().split('\n').at(-1) ?? '';
 
-/** What the program inside says of the copy; undefined when it says nothing that can be understood. */
+/** Returns the report of the program inside; undefined when it says nothing that can be understood. */
 export const readReport = (text: string): CopyReport | undefined => {
   try {
     return reportMessage.parse(JSON.parse(lastLine(text)));

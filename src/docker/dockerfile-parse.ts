@@ -8,7 +8,7 @@ export interface Instruction {
   end: number;
   /** In upper case. */
   keyword: string;
-  /** What follows the keyword, continuation lines joined as builders do it: by nothing. */
+  /** The text behind the keyword, continuation lines joined as builders do it: by nothing. */
   rest: string;
   /** Text follows it that belongs to it. */
   heredoc: boolean;

@@ -85,7 +85,7 @@ const assertMount = (mount: string, site: Site): void => {
   }
 };
 
-/** What a RUN may be given beside its mounts: nothing that a build does not have anyway. */
+/** Options that a RUN may have beside its mounts: nothing that a build does not have anyway. */
 const RUN_OPTIONS: Readonly<Record<string, readonly string[]>> = { network: ['default', 'none'], security: ['sandbox'] };
 
 const assertConfined = (options: readonly string[], site: Site): void => {
@@ -98,7 +98,7 @@ const assertConfined = (options: readonly string[], site: Site): void => {
   }
 };
 
-/** Where an instruction stands, and what is known there. */
+/** The place of an instruction, and the names that are known there. */
 export interface Site {
   /** For messages. */
   place: string;

@@ -4,7 +4,7 @@ import { expandWord, UNKNOWN } from './dockerfile-words.ts';
 /** Machines that a role may be built on. A builder knows a few variables by itself, and they differ between these. */
 const ARCHITECTURES = ['amd64', 'arm64'];
 
-/** What a builder sets by itself for a machine. */
+/** Variables that a builder sets by itself for a machine. */
 const platformOf = (architecture: string): ReadonlyMap<string, string> =>
   new Map(
     ['TARGET', 'BUILD'].flatMap((side): [string, string][] => [
@@ -40,7 +40,7 @@ export class Variables {
     this.#escape = escape;
   }
 
-  /** What the word of a FROM stands for: more than one image, where that depends on the machine. */
+  /** Returns the images that the word of a FROM stands for: more than one image, where that depends on the machine. */
   inFrom(word: string): string[] {
     const expanded = ARCHITECTURES.map((architecture) => {
       const platform = platformOf(architecture);
@@ -49,7 +49,7 @@ export class Variables {
     return [...new Set(expanded)];
   }
 
-  /** What a word stands for at this place. */
+  /** Returns the value of a word at this place. */
   expand(word: string): string {
     return expandWord(word, this.#lookUp, this.#escape);
   }

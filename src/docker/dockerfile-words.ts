@@ -6,7 +6,7 @@
 /** Stands for what cannot be known before a build. No Dockerfile can write it. */
 export const UNKNOWN = '\u0000';
 
-/** What a variable stands for; {@link UNKNOWN} where only the build can tell. */
+/** Returns the value of a variable; {@link UNKNOWN} where only the build can tell. */
 export type LookUp = (name: string) => string;
 
 /** Longer words are for nobody's eyes, and variables that hold each other grow without end. */
@@ -36,7 +36,7 @@ const expandBraces = (inside: string, lookUp: LookUp, escape: string): string =>
   return value === '' ? expandWord(other, lookUp, escape) : value;
 };
 
-/** What stands for a `$` at the beginning of the text, and how much of the text that takes. */
+/** Returns the value for a `$` at the beginning of the text, and how much of the text that takes. */
 const expandDollar = (text: string, lookUp: LookUp, escape: string): { value: string; length: number } => {
   if (text[1] === '{') {
     const end = endOfBraces(text, 2);

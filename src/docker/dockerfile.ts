@@ -39,7 +39,7 @@ const assertBase = (image: string, isLast: boolean, stages: ReadonlySet<string>,
 interface Base {
   /** More than one where it depends on the machine. */
   images: string[];
-  /** What follows the image, as `AS build`. */
+  /** The text behind the image, as `AS build`. */
   rest: string[];
   stage: string | undefined;
 }

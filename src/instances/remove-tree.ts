@@ -38,7 +38,7 @@ const unlock = (directory: Directory): void => {
 };
 
 interface Removal {
-  /** What is removed; undefined before it is opened. */
+  /** The directory that is removed; undefined before it is opened. */
   root?: Directory;
   /** Directories that were moved up into the root, where they wait for the next pass. */
   moved: number;

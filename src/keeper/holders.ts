@@ -48,7 +48,7 @@ export const listLeases = async ({ dataDir }: Pick<Paths, 'dataDir'>): Promise<M
 export const holdersOf = async (paths: Pick<Paths, 'dataDir'>, account: string): Promise<string[]> =>
   [...(await listLeases(paths))].filter(([, held]) => held === account).map(([container]) => container);
 
-/** Who gets the tokens of an account: all that count as holders, and those of them with a state to hand it to. */
+/** Containers that get the tokens of an account: all that count as holders, and those of them with a state to hand it to. */
 export interface Holders {
   all: Set<string>;
   ready: Set<string>;

@@ -3,7 +3,7 @@ import type { OwnLogin } from '../auth/own-login.ts';
 import type { Renewal } from './renew.ts';
 import { backOff, type Instant, untilDue } from './schedule.ts';
 
-/** What a keeper knows of one login between two looks: when it is due, and what is wrong with it. */
+/** Knowledge of a keeper about one login between two looks: when it is due, and what is wrong with it. */
 export interface LoginHealth {
   /** Milliseconds until it must be renewed; 0 or less: now. */
   dueIn: (login: OwnLogin) => number;
@@ -15,7 +15,7 @@ export interface LoginHealth {
   complain: (why: string) => void;
   /** The login is gone: it needs no pair any more. */
   isGone: () => void;
-  /** What is wrong with the login itself; null when nothing is. */
+  /** The fault of the login itself; null when nothing is. */
   why: () => string | null;
   ended: () => boolean;
   /** A new pair is in the memory of this process and on no disk: it must not end, whoever holds the login. */

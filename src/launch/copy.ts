@@ -54,7 +54,7 @@ const nameIn = (place: string): string | undefined => {
 };
 
 /**
- * Where on this machine agents can write: the engine's list has the mounts of every instance of
+ * Finds the directories that agents can write to: the engine's list has the mounts of every instance of
  * this jackin home, and one that has ended may have left a link. An engine in a virtual machine
  * calls directories of this machine by other names, so their names inside count as well then.
  */

@@ -35,7 +35,7 @@ export interface SessionRun {
 const limitsFor = (kind: SessionRun['kind'], deps: Deps): Partial<CapsuleLimits> | undefined =>
   kind === 'attached' ? { ...deps.capsuleLimits, setupMs: Infinity } : deps.capsuleLimits;
 
-/** What is told while a session starts. */
+/** Listeners that tell a person what happens while a session starts. */
 const startNotes = ({ agent, kind }: SessionRun, ui: Ui, limits: Partial<CapsuleLimits> | undefined) => {
   const { setupMs } = { ...CAPSULE_LIMITS, ...limits };
   const until = kind === 'attached' ? 'Ctrl-C gives up' : `it has ${duration(setupMs)}`;

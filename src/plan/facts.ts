@@ -96,7 +96,7 @@ export interface RoleTrust {
 export interface PullFacts {
   /** The source of the mount, links resolved. */
   directory: string;
-  /** Where it is in the container. */
+  /** Its path in the container. */
   target: string;
   /** Or why it is not pulled. */
   followed: { branch: string; remote: string; remoteBranch: string; address: string } | { why: string };

@@ -16,7 +16,7 @@ const planPull = ({ directory, target, followed, agreed }: PullFacts): PlannedPu
 /** Decides for each mounted repository whether new commits are fetched for it, and from where. */
 export const planPulls = ({ pulls }: Pick<Facts, 'pulls'>): PlannedPull[] => (pulls ?? []).map(planPull);
 
-/** What pulling writes on the host: never in the repository itself, which the container brings up to date. */
+/** Returns what pulling writes on the host: never in the repository itself, which the container brings up to date. */
 export const pullEffects = ({ pulls = [], paths }: Pick<Facts, 'pulls' | 'paths'>): LaunchPlan['host_effects'] =>
   pulls.some(({ followed }) => !('why' in followed))
     ? [{ path: path.join(paths.jackinHome, 'pulls'), what: 'new commits of the mounted repositories, on their way into the container' }]

@@ -83,5 +83,5 @@ export const closeDirectory = ({ fd }: Directory): void => {
   if (fd !== undefined) fs.closeSync(fd);
 };
 
-/** What has a name in a directory, no link followed; undefined when nothing has. */
+/** Returns the entry of a name in a directory, no link followed; undefined when nothing has. */
 export const lookIn = (directory: Directory, name: string): Stats | undefined => fs.lstatSync(entryOf(directory, name), { throwIfNoEntry: false });

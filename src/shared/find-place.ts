@@ -17,7 +17,7 @@ export interface WritableMount {
   instance: string;
 }
 
-/** Where on this machine agents may write, and whether the system can hold directories. */
+/** Places on this machine that agents may write to, and whether the system can hold directories. */
 export interface Exposure {
   mounts: readonly WritableMount[];
   platform: NodeJS.Platform;

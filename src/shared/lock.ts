@@ -8,7 +8,7 @@ import { adviceOn } from './system-error.ts';
 import { type Waiter, waiter } from './waiter.ts';
 
 const POLL_MS = 20;
-/** Whoever waits longer says so. */
+/** A wait that takes longer is told to a person. */
 const TELL_MS = 2000;
 /** So long the same holder may keep a lock before a waiter gives up. Each new holder is progress, and the time starts anew. */
 const STUCK_MS = 60_000;
@@ -103,7 +103,7 @@ export const takeFileLock = async (file: string): Promise<(() => Promise<void>) 
 
 /** How a command waits for a lock of another jackin. */
 interface Wait {
-  /** What the holder does, for whoever waits: `changes the configuration`. */
+  /** The work of the holder, for those that wait: `changes the configuration`. */
   doing: string;
   /** The work may take minutes: the holder is waited for until this signal, and told of at once. */
   patience?: { signal: AbortSignal; onWait: (owner: string) => void };

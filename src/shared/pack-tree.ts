@@ -20,7 +20,7 @@ const MAX_NAMED = 1000;
 const MAX_NAMED_LENGTH = 64 * 1024;
 const OPEN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
-/** What is to be copied. */
+/** A file or directory that is to be copied. */
 export interface Source {
   /** Absolute. */
   source: string;

@@ -57,7 +57,7 @@ const assertFree = (spot: Spot, isDirectory: boolean): void => {
 };
 
 /**
- * Where the root of the tree goes: to a spot, or into a directory that is there. Everything that
+ * Finds where the root of the tree goes: to a spot, or into a directory that is there. Everything that
  * stands in its way is found here, before anything is written. The directory is the caller's to close.
  */
 const locate = ({ target, name, exposure }: Place, isDirectory: boolean): Spot | { directory: Directory } => {

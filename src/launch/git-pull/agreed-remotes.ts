@@ -25,7 +25,7 @@ const pullsDir = ({ jackinHome }: PullPaths): string => path.join(jackinHome, 'p
 
 const agreedFile = (paths: PullPaths): string => path.join(pullsDir(paths), 'agreed.json');
 
-/** Where the commits of a repository are kept on their way; `repository` is its real path. */
+/** Returns the bare repository for the commits of a repository on their way; `repository` is its real path. */
 export const fetchedDir = (paths: PullPaths, repository: string): string =>
   path.join(pullsDir(paths), `${createHash('sha256').update(repository).digest('hex').slice(0, 32)}.git`);
 

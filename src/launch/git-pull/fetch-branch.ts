@@ -18,7 +18,7 @@ const FETCH_SETTINGS = ['-c', 'fetch.fsckObjects=false', '-c', 'protocol.http.al
 const PROTOCOLS = ['https', 'http', 'ssh'];
 const FETCHED = 'refs/jackin/fetched';
 
-/** Where new commits are, in a bare repository that no container ever sees. */
+/** New commits, in a bare repository that no container ever sees. */
 export interface Fetched {
   commit: string;
   /** Writes what leads from any of these commits to the new one into a file, as git bundles it. */
