@@ -161,6 +161,15 @@ describe('a workspace whose repositories are pulled', () => {
     expect(readdirSync(path.join(sandbox.jackinHome, 'pulls')).sort()).toEqual(['agreed.json', bare!].sort());
   });
 
+  it('brings them once where two loads come at the same moment', async () => {
+    await create('--git-pull');
+    const both = await Promise.all([load(), load()]);
+    expect(both.map(({ code }) => code)).toEqual([0, 0]);
+    expect(inClone('a')).toBe('2\n');
+    expect(git('status', '--porcelain')).toBe('');
+    expect(readdirSync(path.join(sandbox.jackinHome, 'pulls'))).toHaveLength(2);
+  });
+
   it('ends with Ctrl-C where a server never answers, and leaves nothing running', async () => {
     const silent = createServer((socket) => socket.on('error', () => undefined).unref());
     await new Promise<void>((resolve) => {

@@ -73,7 +73,7 @@ it('no command runs git on the host in a mounted repository, runs what it names,
   const calls = readFileSync(log, 'utf8').trim().split('\n').map((line) => line.split('|') as [string, string, string, string]);
   expect(calls.length).toBeGreaterThan(5);
   const isInRepository = ([cwd, gitDir, commonDir, args]: [string, string, string, string]): boolean =>
-    // Where the identity is asked for, git is told the place alone: what it reads there is another, empty repository.
+    // For the identity git is told the place alone, and reads the settings of another, empty repository.
     cwd.startsWith(sandbox.project) || args.includes(app) || (gitDir.startsWith(app) && !path.basename(commonDir).startsWith('jackin-git-'));
   expect(calls.filter(isInRepository)).toEqual([]);
   expect(treeOf(app)).toEqual(before);

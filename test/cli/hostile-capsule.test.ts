@@ -12,7 +12,7 @@ const installation = useInstallation();
 const LIMITS = { greetingMs: 300, answerMs: 300, setupMs: 900, endMs: 500 };
 /** Of one byte: a greeting in such pieces takes much longer than the limit. */
 const DRIP_MS = 250;
-/** What a log or a terminal may get of it. */
+/** Bytes of it that a log or a terminal may get. */
 const MAX_PRINTED = 40_000;
 
 let sandbox: Sandbox;

@@ -13,7 +13,7 @@ const installation = useInstallation();
 const SESSION: SessionInfo = { id: 'kimi-1', agent: 'kimi', state: 'running', clients: 1, io: 'pty' };
 const GREETING = encodeMessage('welcome', { protocol: PROTOCOL_VERSION, sessions: [SESSION] });
 
-/** What came before the connection was lost. */
+/** Frames that came before the connection was lost. */
 const BEFORE = {
   nothing: [],
   'the greeting': [GREETING],
@@ -82,7 +82,7 @@ describe('because the engine has died', () => {
   it.each(CASES)('$name after $before ends with exit code 5, and names the engine', async (one) => {
     const { code, stderr } = await lose(one, 'engine');
     expect({ code, stderr }).toMatchObject({ code: 5, stderr: expect.stringContaining('the engine does not answer: container: connect ECONNREFUSED /run/fake.sock') as string });
-    // What runs already, runs on without the engine.
+    // A session that runs already goes on without the engine.
     const mayRun = one.before === 'the start' || one.name === 'attach';
     expect(stderr).toContain(mayRun ? 'the session may still run: once the engine answers' : 'hint: check that the engine is running');
   });

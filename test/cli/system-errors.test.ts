@@ -27,7 +27,7 @@ const CODES = [
 /** Answers that a command may take for "it is not there", or "it is there already", and then it has another result. */
 const ANSWERS = new Set(['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EEXIST']);
 
-/** What follows the name of a command. One that is not here gets `x` for each argument that it must have. */
+/** Arguments behind the name of a command. One that is not here gets `x` for each argument that it must have. */
 const ARGUMENTS: Readonly<Record<string, string[]>> = {
   load: ['agent-smith', '--detach', '--no-input'],
   hardline: ['1aaaaaaa', '--detach', '--no-input'],
@@ -133,7 +133,7 @@ const attempt = async (argv: string[], kind: FaultyCall['kind'], code: string): 
 const withoutRoot = ({ stdout, root }: Tried): string => stdout.replaceAll(root, '');
 const errorOf = ({ stderr, root }: Tried): string => stderr.replaceAll(root, '').replace(/^[^]*?(?=^error: )/m, '');
 
-/** What is wrong with how a command ended; undefined when nothing is. */
+/** Returns the fault in how a command ended; undefined when nothing is. */
 const complaintOf = (tried: Tried, sound: Tried, code: string): string | undefined => {
   const { code: exitCode, stderr, stdout, root } = tried;
   if (/this is a bug|unexpected:/.test(stderr + stdout)) return 'calls it a bug';

@@ -169,16 +169,13 @@ test('three containers on one login: every prompt is answered, and only the host
   }
 
   const { pid } = await status();
-  // Of 500 ticks each; a renewal, and whatever else this machine does, may lie in one of them.
-  const ticks: number[] = [];
+  const before = await usageOf(pid);
   for (let period = 0; period < 3; period += 1) {
-    const before = await usageOf(pid);
     await sleep(5000);
-    const after = await usageOf(pid);
-    expect(after.rssKb).toBeLessThan(60 * 1024);
-    ticks.push(after.ticks - before.ticks);
+    expect((await usageOf(pid)).rssKb).toBeLessThan(60 * 1024);
   }
-  expect(Math.min(...ticks)).toBeLessThan(25);
+  // Of 1,500 ticks, renewals among them. Over a shorter time one renewal on a busy machine would decide.
+  expect((await usageOf(pid)).ticks - before.ticks).toBeLessThan(75);
 
   expect(await world.jackin(['eject', '--all'])).toMatchObject({ code: 0 });
   await expect.poll(() => isAlive(pid), SOON).toBe(false);
